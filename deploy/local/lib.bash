@@ -22,8 +22,8 @@ provide() {
     die "not installed: ${missing_packages[*]}; run 'apt-get install ${missing_packages[*]}' or repeat with --install"
   [[ $EUID == 0 ]] || die "--install needs root; run 'apt-get install ${missing_packages[*]}' as root"
   say "installing ${missing_packages[*]}"
-  apt-get -q update >&2 </dev/null || die "apt-get update failed"
-  DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends \
+  apt-get -qq update >&2 </dev/null || die "apt-get update failed"
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends \
     "${missing_packages[@]}" >&2 </dev/null || die "apt-get install ${missing_packages[*]} failed"
   hash -r
   missing_packages=()
