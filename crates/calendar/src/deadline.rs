@@ -16,7 +16,7 @@ impl Calendar {
     /// | limit | ends |
     /// |---|---|
     /// | same day | at closing of the day of receipt |
-    /// | n working hours | when so much working time has passed; no cut-off, counting runs at once |
+    /// | n working hours | when so much working time has passed; the cut-off plays no part |
     /// | n working days | at closing of the n-th working day after the day of receipt |
     /// | n days | n civil days after the day of receipt, see below |
     /// | n months | on the day of the same number, or the month's last, see below |

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use serde::Deserialize;
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Location, Spanned, UserMessageFormatter};
 
 use crate::calendar::Calendar;
 use crate::hours::{Hours, clock};
@@ -141,10 +141,17 @@ pub(crate) fn read(
 impl File {
     /// The rules that the file itself states, without its base.
     fn rules(&self, name: &str) -> Result<Rules, FileError> {
-        let days = |field, text| value(name, field, text, "a date like `2026-01-31`", date);
         let valid = &self.valid.value;
-        let from = days("valid.from", &valid.from)?;
-        let until = days("valid.until", &valid.until)?;
+        let from = value(
+            name,
+            "valid.from",
+            &valid.from,
+            "a date like `2026-01-31`",
+            date,
+        )?;
+        let expected = "a date like `2026-12-31`, not before `valid.from`";
+        let not_before = |text: &str| date(text).filter(|until| from <= *until);
+        let until = value(name, "valid.until", &valid.until, expected, not_before)?;
         let mut rules = Rules::new(self.id.value.clone(), from, until);
         if let Some(text) = &self.offset {
             rules.offset = value(name, "offset", text, "an offset like `+07:00`", offset)?;
@@ -239,9 +246,14 @@ fn position(name: &str, at: Location) -> Position {
     }
 }
 
-/// The reader's own words, without its excerpt of the file.
+/// The reader's own words, without its excerpt of the file and the place, which we name ourselves.
 fn message(error: &serde_saphyr::Error) -> String {
-    error.without_snippet().to_string()
+    let text = error
+        .without_snippet()
+        .render_with_formatter(&UserMessageFormatter);
+    let at = error.location().unwrap_or(Location::UNKNOWN);
+    let place = format!(" at line {}, column {}", at.line(), at.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
 fn value<T>(

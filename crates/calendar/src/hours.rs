@@ -8,10 +8,10 @@ use jiff::civil::Time;
 /// Seconds of a day.
 pub(crate) const DAY: u32 = 24 * 60 * 60;
 
-/// One day's opening spans, for example `07:30-11:30, 13:00-17:00`; none of them: the day is closed (`off`).
+/// One day's opening spans, for example `07:30-11:30, 13:00-17:00`; a closed day has none (`off`).
 ///
-/// Spans are in order, do not overlap and are not empty. A span includes its opening and excludes its closing
-/// instant. The last may close at `24:00`.
+/// Spans are in order, do not overlap and are not empty. A span includes its opening and excludes
+/// its closing instant. The last may close at `24:00`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hours {
     spans: Box<[Span]>,
@@ -46,7 +46,7 @@ impl Hours {
         Self::default()
     }
 
-    /// Checks and keeps spans of (opening, closing). A closing time of 00:00 means the end of the day.
+    /// Checks and keeps spans of (opening, closing). Closing at 00:00 means the end of the day.
     pub fn new(spans: impl IntoIterator<Item = (Time, Time)>) -> Result<Self, InvalidHours> {
         let end = |time| {
             if time == Time::midnight() {

@@ -1,4 +1,4 @@
-//! Working time: office hours, holidays, swapped days, cut-offs and the deadlines that follow from them.
+//! Working time: office hours, holidays, swapped days, cut-offs, and the deadlines that follow.
 //!
 //! ```text
 //!  national_days.csv ─┐
@@ -6,14 +6,15 @@
 //!  <calendar>.yaml ───┘            (one row per day, with the working time before it)
 //! ```
 //!
-//! A [`Calendar`] answers two kinds of question. *Working time* ([`Calendar::add`], [`Calendar::between`],
-//! [`Calendar::budget`]) is counted in whole seconds while the office is open; *legal limits*
-//! ([`Calendar::deadline`]) are counted in the unit in which the law states them ([`Within`]).
+//! A [`Calendar`] answers two kinds of question. *Working time* ([`Calendar::add`],
+//! [`Calendar::between`], [`Calendar::budget`]) is counted in whole seconds while the office is
+//! open; *legal limits* ([`Calendar::deadline`]) are counted in the unit in which the law states
+//! them ([`Within`]).
 //!
-//! Everything is a pure function of its arguments: no clock, no files, no globals, no time zone database. An
-//! offset is fixed, because Vietnam has had no daylight saving time in the years this serves. Outside the dates
-//! for which a calendar was made, the answer is [`OutOfRange`] and never a guess; only [`Calendar::budget`],
-//! which must not fail, continues with the plain week.
+//! Everything is a pure function of its arguments: no clock, no files, no globals, no time zone
+//! database. An offset is fixed, because Vietnam has no daylight saving time. Outside the dates
+//! for which a calendar was made, the answer is [`OutOfRange`] and never a guess; only
+//! [`Calendar::budget`], which must not fail, continues with the plain week.
 //!
 //! ```
 //! use calendar::{Calendars, Within, WorkingTime};

@@ -47,7 +47,7 @@ pub enum NationalDayKind {
 pub enum Basis {
     /// The official schedule of the year is known.
     Announced,
-    /// Derived from the Labour Code; the official schedule, with its swapped days, was not known yet.
+    /// Derived from the Labour Code; the official schedule, with its swaps, was not known yet.
     Statutory,
 }
 
@@ -66,7 +66,7 @@ impl NationalDay {
         matches!(self.kind, NationalDayKind::SwapWork { .. })
     }
 
-    /// `date,weekday,kind,replaces,basis,name_vi,name_en,source`; no field holds a comma or a quote.
+    /// `date,weekday,kind,replaces,basis,name_vi,name_en,source`; no field holds a comma.
     fn read(row: &str) -> Option<Self> {
         let mut fields = row.split(',');
         let mut next = || fields.next();

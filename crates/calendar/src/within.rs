@@ -27,7 +27,8 @@ pub enum Within {
 /// The text is no time limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a time limit like `same day`, `4 working hours`, `2 working days`, `5 days` or `1 month`"
+    "`{0}` is not a time limit like `same day`, `4 working hours`, `2 working days`, `5 days` \
+     or `1 month`"
 )]
 pub struct InvalidWithin(String);
 

@@ -12,8 +12,8 @@ const HOUR: i64 = 60 * MINUTE;
 
 /// Signed working time in whole seconds: time during which an office is open.
 ///
-/// It is no [`Duration`], which is elapsed time: an hour of working time from Friday 16:30 may take three days.
-/// Sums saturate.
+/// It is no [`Duration`], which is elapsed time: an hour of working time from Friday 16:30 may take
+/// three days. Sums saturate.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -26,8 +26,8 @@ impl WorkingTime {
     /// No time.
     pub const ZERO: Self = Self(0);
 
-    /// One working day where a limit in days is converted to hours or back: 8 hours, whatever the office's own
-    /// day. Deadlines in working days do not use it: they are counted day by day.
+    /// One working day where a limit in days is converted to hours or back: 8 hours, whatever the
+    /// office's own day. Deadlines in working days do not use it: they are counted day by day.
     pub const DAY: Self = Self(8 * HOUR);
 
     /// So many seconds.
