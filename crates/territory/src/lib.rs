@@ -22,6 +22,8 @@ mod kind;
 mod load;
 mod registry;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 pub use data::DataError;
 pub use fold::fold;
