@@ -1,0 +1,192 @@
+//! The one thread that writes. It takes all waiting writes, runs each in a savepoint, and commits
+//! them together: one fsync for all.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::failure::Failure;
+use crate::error::CommitError;
+use crate::telemetry::Chain;
+
+/// The handle of the writer thread. Dropping it waits for the work in hand, so that whoever opens
+/// the file next finds it closed.
+pub(super) struct Writer {
+    jobs: Option<Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The writer thread has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the store's writer has stopped")]
+struct Stopped;
+
+/// One write on its way: runs in its savepoint, is answered after the commit.
+trait Job: Send {
+    fn run(&mut self, connection: &Connection) -> Outcome;
+    fn answer(self: Box<Self>, commit: Result<(), CommitError>);
+}
+
+enum Outcome {
+    Keep,
+    Undo,
+    UndoGroup(CommitError),
+    Stop(CommitError),
+}
+
+/// Why a group was not committed.
+enum GroupError {
+    Passing(CommitError),
+    Lasting(CommitError),
+}
+
+struct Task<F, T, E> {
+    work: Option<F>,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// The most writes in one commit: bounds how long the first of them waits.
+    const GROUP: usize = 128;
+
+    pub(super) fn start(connection: Connection) -> Self {
+        let (jobs, queue) = channel();
+        let thread = thread::spawn(move || Self::serve(&connection, &queue));
+        Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        }
+    }
+
+    /// Runs the work inside a savepoint on the writer thread; answers after the commit.
+    pub(super) async fn run<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<CommitError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Failure<E>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let task = Task {
+            work: Some(work),
+            result: None,
+            reply,
+        };
+        let sent = self
+            .jobs
+            .as_ref()
+            .is_some_and(|jobs| jobs.send(Box::new(task)).is_ok());
+        match answer.await {
+            Ok(result) if sent => result,
+            _ => Err(CommitError::fatal(Stopped).into()),
+        }
+    }
+
+    fn serve(connection: &Connection, queue: &Receiver<Box<dyn Job>>) {
+        let mut broken = None;
+        while let Ok(first) = queue.recv() {
+            let mut group = vec![first];
+            group.extend(queue.try_iter().take(Self::GROUP - 1));
+            let commit = match &broken {
+                Some(error) => Err(CommitError::clone(error)),
+                None => match commit_group(connection, &mut group) {
+                    Ok(()) => Ok(()),
+                    Err(GroupError::Passing(error)) => Err(error),
+                    Err(GroupError::Lasting(error)) => {
+                        tracing::error!(error = %Chain(&error), "the store's file has failed");
+                        broken = Some(error.clone());
+                        Err(error)
+                    }
+                },
+            };
+            for job in group {
+                job.answer(commit.clone());
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // An error is a panic of the thread, which was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Runs all jobs and commits those that succeeded.
+fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), GroupError> {
+    let result = run_group(connection, group);
+    if result.is_err() && !connection.is_autocommit() {
+        // Either it works or the next `begin` tells.
+        let _ = connection.execute_batch("rollback");
+    }
+    result
+}
+
+fn run_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), GroupError> {
+    execute(connection, "begin immediate")?;
+    for job in group {
+        execute(connection, "savepoint one")?;
+        match job.run(connection) {
+            Outcome::Keep => {}
+            Outcome::Undo => execute(connection, "rollback to one")?,
+            Outcome::UndoGroup(error) => return Err(GroupError::Passing(error)),
+            Outcome::Stop(error) => return Err(GroupError::Lasting(error)),
+        }
+        execute(connection, "release one")?;
+    }
+    execute(connection, "commit")
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), GroupError> {
+    let run = || connection.prepare_cached(sql)?.execute([]).map(drop);
+    run().map_err(|error| match Failure::<CommitError>::from(error) {
+        Failure::Group(error) => GroupError::Passing(error),
+        Failure::Refused(error) | Failure::Broken(error) => GroupError::Lasting(error),
+    })
+}
+
+// === impl Task ===
+
+impl<F, T, E> Job for Task<F, T, E>
+where
+    T: Send,
+    E: From<CommitError> + Send,
+    F: FnOnce(&Connection) -> Result<T, Failure<E>> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> Outcome {
+        let Some(work) = self.work.take() else {
+            return Outcome::Undo;
+        };
+        match work(connection) {
+            Ok(value) => {
+                self.result = Some(Ok(value));
+                Outcome::Keep
+            }
+            Err(Failure::Refused(error)) => {
+                self.result = Some(Err(error));
+                Outcome::Undo
+            }
+            Err(Failure::Group(error)) => Outcome::UndoGroup(error),
+            Err(Failure::Broken(error)) => Outcome::Stop(error),
+        }
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), CommitError>) {
+        let result = match (self.result, commit) {
+            (Some(Err(refused)), _) => Err(refused),
+            (_, Err(error)) => Err(error.into()),
+            (Some(done), Ok(())) => done,
+            (None, Ok(())) => Err(CommitError::fatal(Stopped).into()),
+        };
+        // The caller may have gone; the write is what it is.
+        let _ = self.reply.send(result);
+    }
+}
