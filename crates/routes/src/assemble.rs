@@ -1,0 +1,255 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use calendar::Calendars;
+use territory::Territory;
+
+use crate::at::At;
+use crate::binding::Reach;
+use crate::check::{Check, list};
+use crate::destination_draft::{self, DestinationDraft};
+use crate::destination_file::DestinationsFile;
+use crate::problem::{Position, Problem};
+use crate::role::AgencyRole;
+use crate::route::Route;
+use crate::route_draft::{self, RouteDraft};
+use crate::route_file::RouteFile;
+use crate::route_set::{RouteSet, Served};
+use crate::source::{self, Source};
+use crate::validity::Validity;
+
+/// What is taken on some days already, by whom and where.
+struct Taken<'a> {
+    valid: Validity,
+    by: String,
+    file: &'a str,
+    at: Position,
+}
+
+/// Reads all files, then checks them against each other.
+pub(crate) fn assemble(
+    routes: &[Source<'_>],
+    destinations: &[Source<'_>],
+    calendars: &Calendars,
+) -> Result<RouteSet, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let route_drafts = read_routes(routes, calendars, &mut problems);
+    let destination_drafts = match Territory::embedded() {
+        Ok(territory) => read_destinations(destinations, calendars, &territory, &mut problems),
+        Err(error) => {
+            problems.push(Problem {
+                file: "territory".to_owned(),
+                position: None,
+                found: error.to_string(),
+                expected: "the data that this build embeds".to_owned(),
+            });
+            Vec::new()
+        }
+    };
+    one_version_a_day(&route_drafts, &mut problems);
+    one_route_a_code(&route_drafts, &mut problems);
+    unique_ids(&destination_drafts, &mut problems);
+    one_destination_a_unit(&destination_drafts, &mut problems);
+    // With a destination that could not be read, its role may only seem to be missing.
+    if problems.is_empty() {
+        known_agencies(&route_drafts, &destination_drafts, &mut problems);
+    }
+    if !problems.is_empty() {
+        problems.sort();
+        return Err(problems);
+    }
+    let digest = source::digest([routes, destinations]);
+    Ok(index(route_drafts, destination_drafts, digest))
+}
+
+fn read_routes<'a>(
+    sources: &[Source<'a>],
+    calendars: &Calendars,
+    problems: &mut Vec<Problem>,
+) -> Vec<RouteDraft<'a>> {
+    let mut drafts = Vec::new();
+    for Source { name, text } in sources {
+        let mut check = Check::new(name, problems);
+        match serde_saphyr::from_multiple::<At<RouteFile>>(text) {
+            Ok(versions) => {
+                let read = |raw| route_draft::read(name, raw, calendars, &mut check);
+                drafts.extend(versions.iter().filter_map(read));
+            }
+            Err(error) => check.misshapen(&error),
+        }
+    }
+    drafts
+}
+
+fn read_destinations<'a>(
+    sources: &[Source<'a>],
+    calendars: &Calendars,
+    territory: &Territory,
+    problems: &mut Vec<Problem>,
+) -> Vec<DestinationDraft<'a>> {
+    let mut drafts = Vec::new();
+    for Source { name, text } in sources {
+        let mut check = Check::new(name, problems);
+        match serde_saphyr::from_str::<DestinationsFile>(text) {
+            Ok(list) => {
+                let read =
+                    |raw| destination_draft::read(name, raw, calendars, territory, &mut check);
+                drafts.extend(list.iter().filter_map(read));
+            }
+            Err(error) => check.misshapen(&error),
+        }
+    }
+    drafts
+}
+
+fn one_version_a_day(drafts: &[RouteDraft<'_>], problems: &mut Vec<Problem>) {
+    let mut by_name: BTreeMap<&str, Vec<Taken<'_>>> = BTreeMap::new();
+    for draft in drafts {
+        let taken = by_name.entry(draft.route.name()).or_default();
+        let this = Taken {
+            valid: draft.route.valid,
+            by: draft.route.id.to_string(),
+            file: draft.file,
+            at: draft.at,
+        };
+        if let Some(other) = clash(taken, &this) {
+            let found = format!("versions `{}` and `{}` overlap", other.by, this.by);
+            Check::new(draft.file, problems).problem(draft.at, &found, apart(other));
+        }
+        taken.push(this);
+    }
+}
+
+fn one_route_a_code(drafts: &[RouteDraft<'_>], problems: &mut Vec<Problem>) {
+    let mut by_code: BTreeMap<&str, Vec<Taken<'_>>> = BTreeMap::new();
+    for draft in drafts {
+        for (code, valid, at) in &draft.codes {
+            let taken = by_code.entry(code.as_str()).or_default();
+            let this = Taken {
+                valid: *valid,
+                by: draft.route.id.to_string(),
+                file: draft.file,
+                at: *at,
+            };
+            if let Some(other) = clash(taken, &this) {
+                let found = format!("procedure `{code}` is also served by `{}`", other.by);
+                Check::new(draft.file, problems).problem(*at, &found, apart(other));
+            }
+            taken.push(this);
+        }
+    }
+}
+
+fn unique_ids(drafts: &[DestinationDraft<'_>], problems: &mut Vec<Problem>) {
+    let mut seen: BTreeMap<&str, (&str, Position)> = BTreeMap::new();
+    for draft in drafts {
+        let id = draft.binding.destination.id.as_str();
+        if let Some((file, at)) = seen.insert(id, (draft.file, draft.at)) {
+            let found = format!("destination `{id}` is defined a second time");
+            let expected = format!("an id other than that of {file}:{at}");
+            Check::new(draft.file, problems).problem(draft.at, &found, expected);
+        }
+    }
+}
+
+fn one_destination_a_unit(drafts: &[DestinationDraft<'_>], problems: &mut Vec<Problem>) {
+    let mut by_reach: BTreeMap<(&AgencyRole, Reach), Vec<Taken<'_>>> = BTreeMap::new();
+    for draft in drafts {
+        let role = &draft.binding.role;
+        for (reach, at) in &draft.reaches {
+            let taken = by_reach.entry((role, *reach)).or_default();
+            let this = Taken {
+                valid: draft.binding.valid,
+                by: draft.binding.destination.id.to_string(),
+                file: draft.file,
+                at: *at,
+            };
+            if let Some(other) = clash(taken, &this) {
+                let units = match reach {
+                    Reach::Unit(code) => format!("unit {code}"),
+                    Reach::Province(code) => format!("province {code}"),
+                    Reach::All => "all provinces".to_owned(),
+                };
+                let (mine, theirs) = (&this.by, &other.by);
+                let found = format!(
+                    "destination `{mine}`: `{theirs}` also serves agency `{role}` for {units}"
+                );
+                Check::new(draft.file, problems).problem(*at, &found, apart(other));
+            }
+            taken.push(this);
+        }
+    }
+}
+
+fn known_agencies(
+    routes: &[RouteDraft<'_>],
+    destinations: &[DestinationDraft<'_>],
+    problems: &mut Vec<Problem>,
+) {
+    let known: BTreeSet<_> = destinations
+        .iter()
+        .map(|draft| &draft.binding.role)
+        .collect();
+    for draft in routes {
+        for (step, at) in draft.route.steps.iter().zip(&draft.agencies) {
+            if !known.contains(&step.agency) {
+                let (id, agency) = (&step.id, &step.agency);
+                let found = format!("step `{id}`: no destination serves agency `{agency}`");
+                let expected = format!("one of the agencies {}", list(&known));
+                Check::new(draft.file, problems).problem(*at, &found, expected);
+            }
+        }
+    }
+}
+
+fn clash<'a, 'b>(taken: &'b [Taken<'a>], this: &Taken<'_>) -> Option<&'b Taken<'a>> {
+    taken
+        .iter()
+        .find(|other| other.valid.intersection(&this.valid).is_some())
+}
+
+fn apart(other: &Taken<'_>) -> String {
+    let Taken {
+        valid, file, at, ..
+    } = other;
+    format!("days other than those of {file}:{at}, {valid}")
+}
+
+fn index(
+    routes: Vec<RouteDraft<'_>>,
+    destinations: Vec<DestinationDraft<'_>>,
+    digest: String,
+) -> RouteSet {
+    let mut by_procedure: BTreeMap<String, Vec<Served>> = BTreeMap::new();
+    for draft in &routes {
+        for (code, valid, _) in &draft.codes {
+            by_procedure
+                .entry(code.base().to_owned())
+                .or_default()
+                .push(Served {
+                    valid: *valid,
+                    route: draft.route.id.clone(),
+                });
+        }
+    }
+    for served in by_procedure.values_mut() {
+        served.sort_by_key(|served| served.valid.from);
+    }
+    let mut by_reach: BTreeMap<AgencyRole, BTreeMap<Reach, Vec<usize>>> = BTreeMap::new();
+    for (index, draft) in destinations.iter().enumerate() {
+        let of_role = by_reach.entry(draft.binding.role.clone()).or_default();
+        for reach in draft.binding.serves.reaches() {
+            of_role.entry(reach).or_default().push(index);
+        }
+    }
+    let by_id = |route: Route| (route.id.clone(), route);
+    RouteSet {
+        routes: routes.into_iter().map(|draft| by_id(draft.route)).collect(),
+        by_procedure,
+        bindings: destinations
+            .into_iter()
+            .map(|draft| draft.binding)
+            .collect(),
+        by_reach,
+        digest,
+    }
+}
