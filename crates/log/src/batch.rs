@@ -11,6 +11,7 @@
 mod checksum;
 
 use std::borrow::Cow;
+use std::iter::repeat_n;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -98,22 +99,35 @@ pub fn encode_batch(records: &[Record]) -> Bytes {
 
 /// Reads what [`encode_batch`] wrote; all or nothing. Values share the given bytes.
 pub fn decode_batch(bytes: Bytes) -> Result<Vec<Record>, Undecodable> {
-    entries(&bytes)?
+    let count = check_head(&bytes)?;
+    bodies(bytes, count, 0)
         .map(|entry| entry.map_err(|(_, reason)| reason))
         .collect()
 }
 
-/// Reads a batch record by record, so that a damaged one spoils only itself; when the head is
-/// damaged, every one of the `count` records is.
-pub(crate) fn decode_each(bytes: &Bytes, count: usize) -> Vec<Entry> {
-    match entries(bytes) {
-        Ok(entries) if entries.len() == count => entries.collect(),
-        Ok(_) => vec![Err((bytes.clone(), Undecodable::Head)); count],
-        Err(reason) => vec![Err((bytes.clone(), reason)); count],
-    }
+/// Reads a batch of `count` records from its record number `skip` on, lazily and one by one, so
+/// that a damaged one spoils only itself. When the head is damaged, every record is.
+pub(crate) fn decode_each(bytes: Bytes, count: usize, skip: usize) -> impl Iterator<Item = Entry> {
+    let head = match check_head(&bytes) {
+        Ok(found) if found == count => Ok(()),
+        Ok(_) => Err(Undecodable::Head),
+        Err(reason) => Err(reason),
+    };
+    let (whole, broken) = match head {
+        Ok(()) => (Some(bodies(bytes, count, skip)), None),
+        Err(reason) => (
+            None,
+            Some(repeat_n(Err((bytes, reason)), count.saturating_sub(skip))),
+        ),
+    };
+    whole
+        .into_iter()
+        .flatten()
+        .chain(broken.into_iter().flatten())
 }
 
-fn entries(bytes: &Bytes) -> Result<impl ExactSizeIterator<Item = Entry>, Undecodable> {
+/// The number of records, once the head is known to be whole.
+fn check_head(bytes: &[u8]) -> Result<usize, Undecodable> {
     let length = Undecodable::Length(bytes.len());
     let version = *bytes.first().ok_or(length.clone())?;
     if version != VERSION {
@@ -127,22 +141,32 @@ fn entries(bytes: &Bytes) -> Result<impl ExactSizeIterator<Item = Entry>, Undeco
     if head_checksum(bytes, count) != stored {
         return Err(Undecodable::Head);
     }
-    let lengths = (0..count).filter_map(|index| u32_at(bytes, HEAD + ENTRY * index));
-    let bodies: usize = lengths.map(|length| length as usize).sum();
-    let mut start = HEAD + ENTRY * count;
-    if start + bodies != bytes.len() {
-        return Err(length);
+    let bodies: usize = (0..count).map(|index| body_length(bytes, index)).sum();
+    if HEAD + ENTRY * count + bodies == bytes.len() {
+        Ok(count)
+    } else {
+        Err(length)
     }
-    Ok((0..count).map(move |index| {
-        let at = HEAD + ENTRY * index;
-        let length = u32_at(bytes, at).unwrap_or_default() as usize;
-        let body = bytes.slice(start..start + length);
-        start += length;
-        if u32_at(bytes, at + 4) != Some(crc32c(&body)) {
+}
+
+/// The records of a batch whose head is whole.
+fn bodies(bytes: Bytes, count: usize, skip: usize) -> impl Iterator<Item = Entry> {
+    let skipped: usize = (0..skip.min(count))
+        .map(|index| body_length(&bytes, index))
+        .sum();
+    let mut start = HEAD + ENTRY * count + skipped;
+    (skip..count).map(move |index| {
+        let body = bytes.slice(start..start + body_length(&bytes, index));
+        start += body.len();
+        if u32_at(&bytes, HEAD + ENTRY * index + 4) != Some(crc32c(&body)) {
             return Err((body, Undecodable::Body(index)));
         }
         take_record(&body).ok_or((body, Undecodable::Malformed(index)))
-    }))
+    })
+}
+
+fn body_length(bytes: &[u8], index: usize) -> usize {
+    u32_at(bytes, HEAD + ENTRY * index).unwrap_or_default() as usize
 }
 
 fn head_checksum(bytes: &[u8], count: usize) -> u32 {
@@ -265,7 +289,7 @@ mod tests {
             let damaged = Bytes::from(damaged);
             prop_assert!(decode_batch(damaged.clone()).is_err());
 
-            let each = decode_each(&damaged, records.len());
+            let each: Vec<_> = decode_each(damaged, records.len(), 0).collect();
             prop_assert_eq!(each.len(), records.len());
             let broken = each.iter().filter(|entry| entry.is_err()).count();
             let in_head = at.index(whole.len()) < HEAD + ENTRY * records.len();
@@ -275,6 +299,14 @@ mod tests {
                     prop_assert_eq!(read, record);
                 }
             }
+        }
+
+        #[test]
+        fn reading_may_begin_inside_a_batch(records in records(), skip in 0..7_usize) {
+            let each = decode_each(encode_batch(&records), records.len(), skip);
+            let read: Vec<_> = each.map(|entry| entry.map_err(|(_, reason)| reason)).collect();
+            let expected: Vec<_> = records.into_iter().skip(skip).map(Ok).collect();
+            prop_assert_eq!(read, expected);
         }
 
         #[test]

@@ -14,11 +14,16 @@
 mod backend;
 mod batch;
 mod config;
+mod embedded;
 mod error;
+mod memory;
 mod record;
+mod tail;
+mod telemetry;
 
 pub use backend::{Backend, Limit, Log, Read, Reader};
 pub use batch::{Undecodable, decode_batch, encode_batch};
 pub use config::{Clock, Config, Embedded, Kafka};
 pub use error::{AppendError, OpenError, ReadError};
 pub use record::{Bounds, Cursor, MAX_RECORD_BYTES, Position, Record, Stored, Topic};
+pub use telemetry::describe_metrics;

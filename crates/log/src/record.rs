@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::error::AppendError;
+
 /// The largest [`Record::size`] that the log takes, on every back end.
 ///
 /// Kafka's own limit is set to 2 MiB; the rest is room for its framing.
@@ -144,5 +146,28 @@ impl Position {
             partition: self.partition,
             offset: self.offset + 1,
         }
+    }
+
+    /// Positions one after the other in partition 0.
+    pub(crate) fn run(base: i64, count: usize) -> Vec<Self> {
+        (base..)
+            .take(count)
+            .map(|offset| Self {
+                partition: 0,
+                offset,
+            })
+            .collect()
+    }
+}
+
+/// Refuses records that are too large, before anything is written.
+pub(crate) fn check_sizes(records: &[Record]) -> Result<(), AppendError> {
+    match records
+        .iter()
+        .map(Record::size)
+        .find(|size| *size > MAX_RECORD_BYTES)
+    {
+        Some(size) => Err(AppendError::TooLarge { size }),
+        None => Ok(()),
     }
 }

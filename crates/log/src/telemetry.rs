@@ -1,0 +1,106 @@
+//! What the log says and counts: one function per event.
+
+use std::time::Instant;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use tracing::{debug, error, info, warn};
+
+use crate::error::AppendError;
+use crate::record::Topic;
+
+const ACK_DURATION: &str = "lienthong_producer_ack_duration_seconds";
+const QUEUE: &str = "lienthong_producer_queue_messages";
+const FAILED: &str = "lienthong_producer_failed_records_total";
+const BROKEN: &str = "lienthong_log_broken_records_total";
+const EXPIRED: &str = "lienthong_log_expired_records_total";
+
+/// Describes this crate's metrics to the recorder.
+pub fn describe_metrics() {
+    describe_histogram!(
+        ACK_DURATION,
+        "Time from an append to its durable acknowledgement."
+    );
+    describe_gauge!(QUEUE, "Records that wait for their acknowledgement.");
+    describe_counter!(
+        FAILED,
+        "Records whose append was not acknowledged, by reason."
+    );
+    describe_counter!(BROKEN, "Records that were read and could not be decoded.");
+    describe_counter!(
+        EXPIRED,
+        "Records that retention removed from the embedded log."
+    );
+}
+
+/// An append that waits for its acknowledgement; dropping it unanswered is giving up.
+pub(crate) struct Waiting {
+    topic: Topic,
+    records: usize,
+    since: Instant,
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// An append begins to wait.
+    pub(crate) fn new(topic: Topic, records: usize) -> Self {
+        gauge!(QUEUE, "topic" => topic.label()).increment(records as f64);
+        Self {
+            topic,
+            records,
+            since: Instant::now(),
+        }
+    }
+
+    /// The append was answered.
+    pub(crate) fn answered<T>(self, result: &Result<T, AppendError>) {
+        let (topic, records) = (self.topic, self.records);
+        match result {
+            Ok(_) => {
+                let took = self.since.elapsed().as_secs_f64();
+                histogram!(ACK_DURATION, "topic" => topic.label()).record(took);
+            }
+            Err(error) => {
+                counter!(FAILED, "topic" => topic.label(), "reason" => error.label())
+                    .increment(records as u64);
+                debug!(%topic, records, %error, "append not acknowledged");
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        gauge!(QUEUE, "topic" => self.topic.label()).decrement(self.records as f64);
+    }
+}
+
+/// A record was read that is none.
+pub(crate) fn broken(topic: Topic, partition: i32, offset: i64, reason: &str) {
+    counter!(BROKEN, "topic" => topic.label()).increment(1);
+    error!(%topic, partition, offset, reason, "record cannot be decoded");
+}
+
+/// Retention removed records.
+pub(crate) fn expired(topic: Topic, records: i64, first: i64) {
+    counter!(EXPIRED, "topic" => topic.label()).increment(records.unsigned_abs());
+    debug!(%topic, records, first, "old records removed");
+}
+
+/// The embedded log refuses appends because there is no room.
+pub(crate) fn full(reason: &str) {
+    warn!(
+        reason,
+        "the log is full: appends are refused until there is room"
+    );
+}
+
+/// The embedded log has room again.
+pub(crate) fn roomy() {
+    info!("the log has room again");
+}
+
+/// The embedded log cannot be trusted any more.
+pub(crate) fn failed(reason: &str) {
+    error!(reason, "the log failed: every further append is refused");
+}
