@@ -1,0 +1,19 @@
+/// Why the router stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its tables cannot be made or brought up to date.
+    #[error("cannot prepare the router's tables")]
+    Migrate(#[source] store::MigrateError),
+    /// It cannot become the owner of its group.
+    #[error("cannot take over the router's work")]
+    TakeOver(#[source] store::CommitError),
+    /// Held dossiers cannot be tried again.
+    #[error("cannot try the held dossiers again")]
+    Recheck(#[source] store::ReadError),
+    /// What was released cannot be committed.
+    #[error("cannot commit released dossiers")]
+    Release(#[source] store::CommitError),
+    /// The consumer stopped.
+    #[error("the router stopped")]
+    Consumer(#[from] consumer::Error),
+}

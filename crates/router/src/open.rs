@@ -1,0 +1,158 @@
+use calendar::Calendar;
+use domain::{Delivery, DeliveryId, HoldReason, UnitRef};
+use jiff::{Timestamp, civil::Date};
+use routes::{Route, Step};
+use territory::Resolved;
+
+use crate::{Dossier, Held, Plan, Receipt, decide::Cause};
+
+/// The deliveries of the steps that are due and not open yet.
+///
+/// # Errors
+/// The first cause for which one of them cannot be opened; then none is.
+pub(crate) fn due(
+    dossier: &mut Dossier,
+    plan: &Plan,
+    cause: &Cause,
+) -> Result<Vec<Delivery>, Held> {
+    let Some(receipt) = &dossier.receipt else {
+        return Ok(Vec::new());
+    };
+    let route = match dossier.route.as_ref().and_then(|id| plan.routes.route(id)) {
+        Some(route) => route,
+        None => plan
+            .routes
+            .resolve(&receipt.procedure, vietnam_date(receipt.at))
+            .map_err(|error| held(HoldReason::NoRoute, &error))?,
+    };
+    let succeeded = dossier.succeeded();
+    let due: Vec<&Step> = route
+        .opened_by(&succeeded)
+        .filter(|step| !dossier.is_open(&step.id))
+        .collect();
+    let deliveries = if due.is_empty() {
+        Vec::new()
+    } else {
+        let opening = Opening::new(dossier, receipt, route, plan, cause)?;
+        due.into_iter()
+            .map(|step| opening.open(step))
+            .collect::<Result<_, _>>()?
+    };
+    dossier.route = Some(route.id.clone());
+    Ok(deliveries)
+}
+
+/// What all steps that one event opens have in common.
+struct Opening<'a> {
+    dossier: &'a Dossier,
+    receipt: &'a Receipt,
+    route: &'a Route,
+    plan: &'a Plan,
+    cause: &'a Cause,
+    unit: Resolved,
+    received_on: Date,
+    dossier_due_at: Timestamp,
+}
+
+// === impl Opening ===
+
+impl<'a> Opening<'a> {
+    fn new(
+        dossier: &'a Dossier,
+        receipt: &'a Receipt,
+        route: &'a Route,
+        plan: &'a Plan,
+        cause: &'a Cause,
+    ) -> Result<Self, Held> {
+        let unit = plan
+            .territory
+            .resolve(&receipt.unit.code, receipt.unit.valid_on)
+            .map_err(|error| held(HoldReason::NoUnit, &error))?;
+        let dossier_due_at = calendar(plan, route.calendar.as_str())?
+            .deadline(receipt.at, &route.within, route.cut_off)
+            .map_err(|error| held(HoldReason::NoCalendar, &error))?;
+        let received_on = vietnam_date(receipt.at);
+        Ok(Self {
+            dossier,
+            receipt,
+            route,
+            plan,
+            cause,
+            unit,
+            received_on,
+            dossier_due_at,
+        })
+    }
+
+    fn open(&self, step: &Step) -> Result<Delivery, Held> {
+        let binding = self
+            .plan
+            .routes
+            .destination(
+                &step.agency,
+                self.unit.unit,
+                self.unit.province,
+                self.received_on,
+            )
+            .map_err(|error| held(HoldReason::NoDestination, &error))?;
+        let destination = &binding.destination;
+        let opened_at = if step.after.is_empty() {
+            self.receipt.at
+        } else {
+            self.cause.at
+        };
+        let cut_off = match step.cut_off {
+            None if step.after.is_empty() => self.route.cut_off,
+            own => own,
+        };
+        let due_at = calendar(self.plan, destination.calendar.as_str())?
+            .deadline(opened_at, &step.within, cut_off)
+            .map_err(|error| held(HoldReason::NoCalendar, &error))?;
+        let receipt = self.receipt;
+        Ok(Delivery {
+            id: DeliveryId::derive(&self.dossier.key, &self.route.id, &step.id, 0),
+            dossier: self.dossier.key.clone(),
+            code: self.dossier.code.clone(),
+            procedure: receipt.procedure.clone(),
+            route: self.route.id.clone(),
+            step: step.id.clone(),
+            agency: destination.agency.clone(),
+            destination: destination.id.clone(),
+            unit: UnitRef {
+                code: self.unit.unit,
+                valid_on: self.received_on,
+            },
+            classification: receipt.classification,
+            received_at: receipt.at,
+            opened_at,
+            due_at,
+            dossier_due_at: self.dossier_due_at,
+            task: step.task.vi.clone(),
+            product: step.product.vi.clone(),
+            legal_basis: step.legal_basis.clone(),
+            cause: (self.cause.source.clone(), self.cause.event.clone()),
+            content_type: receipt.content_type.clone(),
+            data: receipt.data.clone(),
+        })
+    }
+}
+
+fn calendar<'a>(plan: &'a Plan, id: &str) -> Result<&'a Calendar, Held> {
+    let missing = || Held {
+        reason: HoldReason::NoCalendar,
+        detail: format!("calendar `{id}` is not configured"),
+    };
+    plan.calendars.get(id).ok_or_else(missing)
+}
+
+fn held(reason: HoldReason, error: &dyn std::error::Error) -> Held {
+    Held {
+        reason,
+        detail: error.to_string(),
+    }
+}
+
+/// The day in Viet Nam, UTC+7 all year.
+fn vietnam_date(at: Timestamp) -> Date {
+    jiff::tz::Offset::constant(7).to_datetime(at).date()
+}
