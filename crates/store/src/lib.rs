@@ -21,12 +21,22 @@
 //! * A read that starts after a commit was answered sees it.
 //! * The outbox is read in row order and a published row is deleted; never "id greater than last",
 //!   because PostgreSQL hands out ids before commit.
-//! * One contract suite, `tests/contract`, runs over both.
+//! * One contract suite, `tests/contract/`, runs over both.
 //!
 //! # Why rusqlite and tokio-postgres, not sqlx
 //!
-//! One writer thread that loops a cached statement over rows costs no task switch per row. Measured
-//! figures are in [`sqlite`]'s section below; `examples/write_cost.rs` measures the crate itself.
+//! One thread that loops a cached statement over rows switches no task per row, and one `unnest`
+//! statement per change is a thing that sqlx would only pass through. Rows of 1 KiB into SQLite
+//! (WAL, `synchronous=FULL`) in one transaction, medians of five interleaved runs, 2 cores, Debian 12:
+//!
+//! | rows a commit | rusqlite 0.41 | sqlx 0.9 |
+//! |--:|--:|--:|
+//! | 100 | 122,000 rows/s | 36,000 rows/s |
+//! | 1,000 | 136,000 rows/s | 37,000 rows/s |
+//! | CPU a row | 5 µs | 24 µs |
+//!
+//! The same rows keyed by random bytes in a `without rowid` table made 11,000 rows/s at best:
+//! [`Step::CreateClustered`] is for small rows. `examples/write_cost.rs` measures this crate itself.
 
 mod backend;
 mod check;

@@ -6,6 +6,7 @@ mod migrate;
 mod params;
 mod pool;
 mod read;
+mod steps;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::write::{Committed, Outgoing, Write};
 
 use params::Param;
 use pool::Pool;
+use steps::Step;
 
 /// A store on a PostgreSQL server.
 pub(crate) struct Postgres {
@@ -59,7 +61,7 @@ impl Postgres {
         sql: &str,
         params: &[Value],
     ) -> Result<Vec<tokio_postgres::Row>, CommitError> {
-        let step = apply::Step {
+        let step = Step {
             sql: sql.to_owned(),
             params: params::scalars(params),
         };
@@ -96,9 +98,9 @@ impl Backend for Postgres {
             let params: Vec<Param<'_>> = vec![Box::new(group), Box::new(ids)];
             let sql = format!(
                 "with gone as ({} returning 1) select count(*) from gone",
-                apply::PUBLISHED
+                steps::PUBLISHED
             );
-            let rows = apply::transaction(&self.pool, &[apply::Step { sql, params }]).await?;
+            let rows = apply::transaction(&self.pool, &[Step { sql, params }]).await?;
             Ok(apply::int(rows.last().map_or(&[], Vec::as_slice))?.unsigned_abs())
         })
     }

@@ -24,12 +24,11 @@ pub(super) struct NoAnswer(pub(super) std::time::Duration);
 const PASSING_CLASSES: &[&str] = &["08", "40", "53", "57", "58"];
 
 /// Single codes that pass: a lock not available, an idle transaction cut, a standby that is not
-/// promoted yet, and a cached plan outdated by a migration.
+/// promoted yet.
 const PASSING: &[SqlState] = &[
     SqlState::LOCK_NOT_AVAILABLE,
     SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
     SqlState::READ_ONLY_SQL_TRANSACTION,
-    SqlState::FEATURE_NOT_SUPPORTED,
 ];
 
 /// A failure before `commit` was sent: nothing was committed.
@@ -81,8 +80,11 @@ pub(super) fn source(error: Error) -> Source {
 }
 
 fn is_transient(error: &Error) -> bool {
-    if let Some(code) = error.code() {
-        return PASSING_CLASSES.contains(&class(code)) || PASSING.contains(code);
+    if let Some(server) = error.as_db_error() {
+        // A prepared statement outdated by a migration: the next connection prepares it anew.
+        let outdated = server.routine() == Some("RevalidateCachedQuery");
+        let code = server.code();
+        return PASSING_CLASSES.contains(&class(code)) || PASSING.contains(code) || outdated;
     }
     error.is_closed()
         || error

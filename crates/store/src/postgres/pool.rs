@@ -183,10 +183,16 @@ impl Pool {
 // === impl Connection ===
 
 impl Connection {
+    /// The most statements to keep: texts may be composed, and each costs the server memory.
+    const STATEMENTS: usize = 512;
+
     /// The prepared statement for a text.
     pub(super) async fn statement(&mut self, sql: &str) -> Result<Statement, Error> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
+        }
+        if self.statements.len() >= Self::STATEMENTS {
+            self.statements.clear();
         }
         let statement = self.client.prepare(sql).await?;
         self.statements.insert(sql.to_owned(), statement.clone());

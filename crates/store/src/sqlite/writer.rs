@@ -190,3 +190,38 @@ where
         let _ = self.reply.send(result);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S5, rule 10: nothing is tried on a file that has failed once.
+    #[tokio::test]
+    async fn after_a_failed_write_everything_is_refused() {
+        let writer = Writer::start(Connection::open_in_memory().unwrap());
+        let good = |connection: &Connection| -> Result<(), Failure> {
+            Ok(connection.execute_batch("create table if not exists t (n)")?)
+        };
+        writer.run(good).await.unwrap();
+
+        let eio = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+        let eio = rusqlite::Error::SqliteFailure(eio, None);
+        let bad = |_: &Connection| -> Result<(), Failure> { Err(eio.into()) };
+        let errors = [writer.run(bad).await, writer.run(good).await];
+
+        for error in errors {
+            assert!(matches!(error, Err(CommitError::Fatal(_))), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_one_write_refuses_the_next_ones() {
+        let writer = Writer::start(Connection::open_in_memory().unwrap());
+        let bad = |_: &Connection| -> Result<(), Failure> { panic!("on purpose") };
+        let good = |_: &Connection| -> Result<(), Failure> { Ok(()) };
+        let errors = [writer.run(bad).await, writer.run(good).await];
+        for error in errors {
+            assert!(matches!(error, Err(CommitError::Fatal(_))), "{error:?}");
+        }
+    }
+}
