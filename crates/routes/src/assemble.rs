@@ -20,6 +20,8 @@ use crate::validity::Validity;
 /// What is taken on some days already, by whom and where.
 struct Taken<'a> {
     valid: Validity,
+    /// Its index among all that were read.
+    draft: usize,
     by: String,
     file: &'a str,
     at: Position,
@@ -33,6 +35,7 @@ pub(crate) fn assemble(
 ) -> Result<RouteSet, Vec<Problem>> {
     let mut problems = Vec::new();
     let route_drafts = read_routes(routes, calendars, &mut problems);
+    let in_routes = problems.len();
     let destination_drafts = match Territory::embedded() {
         Ok(territory) => read_destinations(destinations, calendars, &territory, &mut problems),
         Err(error) => {
@@ -45,14 +48,14 @@ pub(crate) fn assemble(
             Vec::new()
         }
     };
+    // When a destination cannot be read, its agency would only seem to be missing.
+    if problems.len() == in_routes {
+        known_agencies(&route_drafts, &destination_drafts, &mut problems);
+    }
     one_version_a_day(&route_drafts, &mut problems);
     one_route_a_code(&route_drafts, &mut problems);
     unique_ids(&destination_drafts, &mut problems);
     one_destination_a_unit(&destination_drafts, &mut problems);
-    // With a destination that could not be read, its role may only seem to be missing.
-    if problems.is_empty() {
-        known_agencies(&route_drafts, &destination_drafts, &mut problems);
-    }
     if !problems.is_empty() {
         problems.sort();
         return Err(problems);
@@ -71,6 +74,9 @@ fn read_routes<'a>(
         let mut check = Check::new(name, problems);
         match serde_saphyr::from_multiple::<At<RouteFile>>(text) {
             Ok(versions) => {
+                if versions.is_empty() {
+                    check.whole("the file is empty", "at least one version of a route");
+                }
                 let read = |raw| route_draft::read(name, raw, calendars, &mut check);
                 drafts.extend(versions.iter().filter_map(read));
             }
@@ -103,15 +109,16 @@ fn read_destinations<'a>(
 
 fn one_version_a_day(drafts: &[RouteDraft<'_>], problems: &mut Vec<Problem>) {
     let mut by_name: BTreeMap<&str, Vec<Taken<'_>>> = BTreeMap::new();
-    for draft in drafts {
+    for (index, draft) in drafts.iter().enumerate() {
         let taken = by_name.entry(draft.route.name()).or_default();
         let this = Taken {
             valid: draft.route.valid,
+            draft: index,
             by: draft.route.id.to_string(),
             file: draft.file,
             at: draft.at,
         };
-        if let Some(other) = clash(taken, &this) {
+        if let Some(other) = clash(&*taken, &this) {
             let found = format!("versions `{}` and `{}` overlap", other.by, this.by);
             Check::new(draft.file, problems).problem(draft.at, &found, apart(other));
         }
@@ -121,16 +128,22 @@ fn one_version_a_day(drafts: &[RouteDraft<'_>], problems: &mut Vec<Problem>) {
 
 fn one_route_a_code(drafts: &[RouteDraft<'_>], problems: &mut Vec<Problem>) {
     let mut by_code: BTreeMap<&str, Vec<Taken<'_>>> = BTreeMap::new();
-    for draft in drafts {
+    for (index, draft) in drafts.iter().enumerate() {
         for (code, valid, at) in &draft.codes {
             let taken = by_code.entry(code.as_str()).or_default();
             let this = Taken {
                 valid: *valid,
+                draft: index,
                 by: draft.route.id.to_string(),
                 file: draft.file,
                 at: *at,
             };
-            if let Some(other) = clash(taken, &this) {
+            // Versions of one route that overlap have been reported as such.
+            let version = |other: &&Taken<'_>| {
+                let name = drafts.get(other.draft).map(|other| other.route.name());
+                other.draft != index && name == Some(draft.route.name())
+            };
+            if let Some(other) = clash(taken.iter().filter(|other| !version(other)), &this) {
                 let found = format!("procedure `{code}` is also served by `{}`", other.by);
                 Check::new(draft.file, problems).problem(*at, &found, apart(other));
             }
@@ -153,17 +166,18 @@ fn unique_ids(drafts: &[DestinationDraft<'_>], problems: &mut Vec<Problem>) {
 
 fn one_destination_a_unit(drafts: &[DestinationDraft<'_>], problems: &mut Vec<Problem>) {
     let mut by_reach: BTreeMap<(&AgencyRole, Reach), Vec<Taken<'_>>> = BTreeMap::new();
-    for draft in drafts {
+    for (index, draft) in drafts.iter().enumerate() {
         let role = &draft.binding.role;
         for (reach, at) in &draft.reaches {
             let taken = by_reach.entry((role, *reach)).or_default();
             let this = Taken {
                 valid: draft.binding.valid,
+                draft: index,
                 by: draft.binding.destination.id.to_string(),
                 file: draft.file,
                 at: *at,
             };
-            if let Some(other) = clash(taken, &this) {
+            if let Some(other) = clash(&*taken, &this) {
                 let units = match reach {
                     Reach::Unit(code) => format!("unit {code}"),
                     Reach::Province(code) => format!("province {code}"),
@@ -201,10 +215,12 @@ fn known_agencies(
     }
 }
 
-fn clash<'a, 'b>(taken: &'b [Taken<'a>], this: &Taken<'_>) -> Option<&'b Taken<'a>> {
-    taken
-        .iter()
-        .find(|other| other.valid.intersection(&this.valid).is_some())
+fn clash<'a: 'b, 'b>(
+    taken: impl IntoIterator<Item = &'b Taken<'a>>,
+    this: &Taken<'_>,
+) -> Option<&'b Taken<'a>> {
+    let meets = |other: &&Taken<'_>| other.valid.intersection(&this.valid).is_some();
+    taken.into_iter().find(meets)
 }
 
 fn apart(other: &Taken<'_>) -> String {

@@ -7,6 +7,7 @@ use serde_saphyr::Error;
 use crate::at::{self, At};
 use crate::problem::{Position, Problem};
 use crate::route_file::ValidFile;
+use crate::shape;
 use crate::validity::Validity;
 
 pub(crate) const DATE: &str = "a date like `2026-09-01`";
@@ -18,7 +19,7 @@ pub(crate) const CODE: &str = "a base code like `3.000722`";
 /// Collects the problems of one file, and keeps going.
 pub(crate) struct Check<'a> {
     file: &'a str,
-    /// What is being looked at: `` step `residence`:  ``, or nothing.
+    /// What is being looked at, with a colon after it; or nothing.
     subject: String,
     problems: &'a mut Vec<Problem>,
 }
@@ -51,15 +52,25 @@ impl<'a> Check<'a> {
         });
     }
 
-    /// The file's shape is wrong: the reader's words, without its excerpt.
+    /// The file's shape is wrong, which ends its reading.
     pub(crate) fn misshapen(&mut self, error: &Error) {
-        let (found, expected) = words(error);
+        let (found, expected) = shape::words(error);
         let position = error.location().map(at::position);
         self.problems.push(Problem {
             file: self.file.to_owned(),
             position: position.filter(|position| position.line > 0),
             found,
             expected,
+        });
+    }
+
+    /// The file as a whole is wrong.
+    pub(crate) fn whole(&mut self, found: &str, expected: &str) {
+        self.problems.push(Problem {
+            file: self.file.to_owned(),
+            position: None,
+            found: found.to_owned(),
+            expected: expected.to_owned(),
         });
     }
 
@@ -75,6 +86,23 @@ impl<'a> Check<'a> {
             self.problem(parent, &format!("`{field}` is missing"), expected);
         }
         value
+    }
+
+    /// A list that has to be there with something in it; otherwise nothing to go through.
+    pub(crate) fn list<'b, T>(
+        &mut self,
+        field: &str,
+        list: Option<&'b At<Vec<T>>>,
+        parent: Position,
+        expected: &str,
+    ) -> &'b [T] {
+        let Some(list) = self.needed(field, list, parent, expected) else {
+            return &[];
+        };
+        if list.value.is_empty() {
+            self.problem(list.position, &format!("`{field}` is empty"), expected);
+        }
+        &list.value
     }
 
     /// A value that is there, read by `parse`.
@@ -200,23 +228,5 @@ fn shorten(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
-    }
-}
-
-/// What was found and what was expected, in the words of the reader.
-fn words(error: &Error) -> (String, String) {
-    match error.without_snippet() {
-        Error::SerdeUnknownField {
-            field, expected, ..
-        } => (
-            format!("`{field}` is no field here"),
-            format!("one of {}", list(expected)),
-        ),
-        Error::SerdeInvalidType {
-            unexpected,
-            expected,
-            ..
-        } => (format!("{unexpected} is no value here"), expected.clone()),
-        other => (other.to_string(), "YAML of the published schema".to_owned()),
     }
 }

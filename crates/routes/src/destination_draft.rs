@@ -95,15 +95,13 @@ fn retry(
         value: raw,
         position: at,
     } = check.needed("retry", raw, parent, example)?;
-    if raw.steps.is_empty() {
-        check.problem(*at, "`retry.steps` is missing or empty", DURATION);
-    }
+    let texts = check.list("retry.steps", raw.steps.as_ref(), *at, DURATION);
     let mut steps = Vec::new();
-    for text in &raw.steps {
+    for text in texts {
         steps.extend(check.value("retry.steps", text, DURATION, duration));
     }
     let max_attempts = count(check, "retry.attempts", raw.attempts.as_ref(), *at)?;
-    let complete = !steps.is_empty() && steps.len() == raw.steps.len();
+    let complete = !steps.is_empty() && steps.len() == texts.len();
     complete.then_some(RetrySteps {
         steps,
         max_attempts,

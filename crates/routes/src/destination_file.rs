@@ -74,9 +74,12 @@ pub(crate) enum ProvincesFile {
 #[schemars(title = "Retry")]
 pub(crate) struct RetryFile {
     /// The wait after each failed attempt; the last one repeats.
-    #[schemars(length(min = 1), inner(regex(pattern = r"^[0-9]+(ms|s|m|h)$")))]
-    #[serde(default)]
-    pub(crate) steps: Vec<At<String>>,
+    #[schemars(
+        required,
+        length(min = 1),
+        inner(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))
+    )]
+    pub(crate) steps: Option<At<Vec<At<String>>>>,
     /// After this many attempts the delivery is a dead letter.
     #[schemars(required, range(min = 1))]
     pub(crate) attempts: Option<At<u32>>,

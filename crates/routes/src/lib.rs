@@ -27,7 +27,9 @@ mod route_draft;
 mod route_file;
 mod route_set;
 mod schema;
+mod shape;
 mod source;
+mod step_draft;
 mod validity;
 
 pub use binding::{DestinationBinding, NoDestination, Provinces, Serves};

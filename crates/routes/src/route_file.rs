@@ -18,9 +18,12 @@ pub(crate) struct RouteFile {
     #[schemars(required)]
     pub(crate) title: Option<At<TextFile>>,
     /// The base procedure codes served on every day of this version.
-    #[schemars(length(min = 1), inner(regex(pattern = r"^[0-9]\.[0-9]{6}$")))]
-    #[serde(default)]
-    pub(crate) procedures: Vec<At<String>>,
+    #[schemars(
+        required,
+        length(min = 1),
+        inner(regex(pattern = r"^[0-9]\.[0-9]{6}$"))
+    )]
+    pub(crate) procedures: Option<At<Vec<At<String>>>>,
     /// Further codes that are accepted: predecessors, codes seen in use.
     #[serde(default)]
     pub(crate) aliases: Vec<At<AliasFile>>,
@@ -46,9 +49,8 @@ pub(crate) struct RouteFile {
     #[schemars(required)]
     pub(crate) legal_basis: Option<At<String>>,
     /// The steps. Those without `after` open first, all at once.
-    #[schemars(length(min = 1))]
-    #[serde(default)]
-    pub(crate) steps: Vec<At<StepFile>>,
+    #[schemars(required, length(min = 1))]
+    pub(crate) steps: Option<At<Vec<At<StepFile>>>>,
 }
 
 /// One agency's part. It answers all six clarities: who, what, when, whose responsibility, which product, by

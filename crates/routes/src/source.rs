@@ -72,6 +72,14 @@ pub(crate) fn read_dir(dir: &Path) -> (Vec<OwnedSource>, Vec<Problem>) {
         path.extension()
             .is_some_and(|extension| extension == "yaml")
     });
+    if paths.is_empty() && problems.is_empty() {
+        problems.push(Problem {
+            file: dir.display().to_string(),
+            position: None,
+            found: "no file `*.yaml` is here".to_owned(),
+            expected: "at least one".to_owned(),
+        });
+    }
     paths.sort();
     for path in paths {
         match fs::read_to_string(&path) {

@@ -87,6 +87,9 @@ fn a_directory_is_read_in_whole() {
 
     fs::create_dir(&routes).unwrap();
     fs::create_dir(&destinations).unwrap();
+    let empty = RouteSet::load(&routes, &destinations, &calendars()).unwrap_err();
+    assert_eq!(empty[1].found, "no file `*.yaml` is here");
+
     fs::write(routes.join("birth.yaml"), ROUTE).unwrap();
     fs::write(routes.join("notes.txt"), "not YAML: [").unwrap();
     fs::write(destinations.join("all.yaml"), DESTINATIONS).unwrap();
