@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::config::Clock;
 use crate::embedded::EmbeddedLog;
+use crate::kafka::KafkaLog;
 use crate::memory::MemoryLog;
 use crate::{
     AppendError, Bounds, Config, Cursor, OpenError, Position, ReadError, Record, Stored, Topic,
@@ -90,9 +91,7 @@ impl Log {
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         match config {
             Config::Embedded(config) => Ok(Self::wrap(EmbeddedLog::open(config).await?)),
-            Config::Kafka(_) => Err(OpenError::Setting {
-                reason: "not built yet".into(),
-            }),
+            Config::Kafka(config) => Ok(Self::wrap(KafkaLog::open(config).await?)),
         }
     }
 

@@ -16,6 +16,7 @@ mod batch;
 mod config;
 mod embedded;
 mod error;
+mod kafka;
 mod memory;
 mod record;
 mod tail;

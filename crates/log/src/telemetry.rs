@@ -104,3 +104,42 @@ pub(crate) fn roomy() {
 pub(crate) fn failed(reason: &str) {
     error!(reason, "the log failed: every further append is refused");
 }
+
+/// The brokers do not answer; said once per outage and client.
+pub(crate) fn brokers_away(client: &str, error: &str, reason: &str) {
+    warn!(
+        client,
+        error, reason, "the Kafka brokers do not answer: waiting for them"
+    );
+}
+
+/// The brokers answer again.
+pub(crate) fn brokers_back(client: &str) {
+    info!(client, "the Kafka brokers answer again");
+}
+
+/// The Kafka library has something to say.
+pub(crate) fn library_said(client: &str, facility: &str, message: &str) {
+    debug!(client, facility, message, "librdkafka");
+}
+
+/// The producer failed for good; another one has taken its place.
+pub(crate) fn producer_replaced(reason: &str) {
+    warn!(
+        reason,
+        "the Kafka producer failed for good and was replaced"
+    );
+}
+
+/// The producer failed for good and no other could be made.
+pub(crate) fn producer_not_replaced(reason: &str) {
+    error!(
+        reason,
+        "the Kafka producer failed for good and could not be replaced"
+    );
+}
+
+/// A group's offsets were not copied; lag tools show too much until they are.
+pub(crate) fn group_not_copied(group: &str, reason: &str) {
+    warn!(group, reason, "offsets not copied to the Kafka group");
+}
