@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The world outside the pipeline: agencies with scripted slowness and failures, one-stop desks with the
+//! real volumes of a real province, and the checker that compares what they saw with what the pipeline
+//! claims.
+//!
+//! ```text
+//!  Desk ──▶ Publisher ──▶ gateway … courier ──▶ Agency ──▶ Publisher ──▶ gateway …
+//!    │                                            │
+//!    └───────────────▶ History ◀──────────────────┘ ──▶ check(record, tracker view)
+//! ```
+//!
+//! Everything random is seeded and depends on ids, never on the order of arrival; time comes from a
+//! [`runtime::Clock`]. It never looks into the pipeline: it uses the same doors as everybody else.
+
+mod agency;
+mod chance;
+mod history;
+mod instant_inbox;
+mod publisher;
+mod script;
+
+pub use agency::{Agency, AgencyOptions, BindError, Protocol};
+pub use history::{Arrival, Digest, Fate, History, Reaction, Record, Sent};
+pub use instant_inbox::{InstantInbox, Measure};
+pub use publisher::{
+    Answer, Closed, InvalidAddress, Pending, Publisher, PublisherCounts, PublisherOptions,
+};
+pub use script::{Script, Spread, Window};
+
+#[cfg(test)]
+mod test_support;

@@ -1,0 +1,184 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use domain::{AgencyId, DeliveryId, DossierKey, Event, EventId, EventKind, StepId};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::Answer;
+
+/// What the world outside the pipeline saw: every event that was sent with the answer to it, and every
+/// delivery that arrived. Cheap to clone; clones write the same log.
+#[derive(Clone, Debug, Default)]
+pub struct History(Arc<Mutex<Record>>);
+
+/// A history as it stood at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// Events by source and id.
+    pub sent: BTreeMap<(AgencyId, EventId), Sent>,
+    /// Arrivals in the order in which the agencies saw them.
+    pub arrivals: Vec<Arrival>,
+}
+
+/// One event that was sent, perhaps several times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its dossier.
+    pub dossier: DossierKey,
+    /// What it said.
+    pub kind: EventKind,
+    /// The step it was about.
+    pub step: Option<StepId>,
+    /// Of its payload.
+    pub data: Digest,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What the sender of an event knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// No answer came, or the answer was *unknown*.
+    Unknown,
+    /// The gateway will never take it.
+    Refused,
+    /// The gateway has it.
+    Accepted,
+}
+
+/// One arrival of a delivery at an agency; repeats are arrivals of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The agency that it reached.
+    pub receiver: AgencyId,
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Its dossier.
+    pub dossier: DossierKey,
+    /// Its step.
+    pub step: StepId,
+    /// The event that caused it, where the protocol says so.
+    pub cause: Option<(AgencyId, EventId)>,
+    /// When the step became due.
+    pub opened_at: Timestamp,
+    /// Of the whole message.
+    pub message: Digest,
+    /// Of its payload.
+    pub data: Digest,
+    /// When it arrived.
+    pub at: Timestamp,
+    /// What the agency did with it.
+    pub reaction: Reaction,
+}
+
+/// What an agency did with a delivery that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// Took it: the one effect that a delivery may have.
+    Taken,
+    /// Dropped it as a repeat.
+    AlreadyTaken,
+    /// Asked to try later.
+    Busy,
+    /// Refused it for good.
+    NotTaken,
+    /// Failed.
+    Failed,
+}
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+// === impl History ===
+
+impl History {
+    /// Notes that an event is about to be sent.
+    pub fn sent(&self, event: &Event) {
+        let sent = Sent {
+            dossier: event.dossier.clone(),
+            kind: event.kind,
+            step: event.step.clone(),
+            data: Digest::of(&event.data),
+            fate: Fate::Unknown,
+        };
+        self.lock()
+            .sent
+            .entry((event.source.clone(), event.id.clone()))
+            .or_insert(sent);
+    }
+
+    /// Notes the answer to an event; of several answers the surest one counts.
+    pub fn answered(&self, source: &AgencyId, id: &EventId, answer: &Answer) {
+        let fate = match answer {
+            Answer::Accepted { .. } => Fate::Accepted,
+            Answer::Refused { .. } => Fate::Refused,
+        };
+        let mut record = self.lock();
+        if let Some(sent) = record.sent.get_mut(&(source.clone(), id.clone())) {
+            sent.fate = sent.fate.max(fate);
+        }
+    }
+
+    /// Notes an arrival.
+    pub fn arrived(&self, arrival: Arrival) {
+        self.lock().arrivals.push(arrival);
+    }
+
+    /// Everything so far.
+    pub fn record(&self) -> Record {
+        self.lock().clone()
+    }
+
+    /// How many events have this fate.
+    pub fn count(&self, fate: Fate) -> usize {
+        self.lock()
+            .sent
+            .values()
+            .filter(|sent| sent.fate == fate)
+            .count()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Record ===
+
+impl Record {
+    /// Source and id of every event with this fate.
+    pub fn with_fate(&self, fate: Fate) -> impl Iterator<Item = &(AgencyId, EventId)> {
+        self.sent
+            .iter()
+            .filter(move |(_, sent)| sent.fate == fate)
+            .map(|(id, _)| id)
+    }
+}
+
+// === impl Digest ===
+
+impl Digest {
+    /// The digest of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..8]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
