@@ -7,6 +7,8 @@
 mod behaviours;
 #[path = "conformance/embedded_only.rs"]
 mod embedded_only;
+#[path = "conformance/kafka_faults.rs"]
+mod kafka_faults;
 #[path = "conformance/kafka_only.rs"]
 mod kafka_only;
 #[path = "conformance/subject.rs"]

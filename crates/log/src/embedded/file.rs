@@ -99,19 +99,15 @@ pub(super) fn insert(file: &Connection, topic: Topic, row: &Row) -> rusqlite::Re
     Ok(())
 }
 
-/// The oldest appends without their bodies: base offset, count, time.
+/// The base offset and time of the oldest appends.
 pub(super) fn oldest(
     file: &Connection,
     topic: Topic,
     rows: usize,
-) -> rusqlite::Result<Vec<(i64, i64, Timestamp)>> {
-    let sql = format!(
-        "select base_offset, count, appended_at from {topic} order by base_offset limit ?1"
-    );
+) -> rusqlite::Result<Vec<(i64, Timestamp)>> {
+    let sql = format!("select base_offset, appended_at from {topic} order by base_offset limit ?1");
     let mut select = file.prepare_cached(&sql)?;
-    let rows = select.query_map([rows as i64], |row| {
-        Ok((row.get(0)?, row.get(1)?, time(row, 2)?))
-    })?;
+    let rows = select.query_map([rows as i64], |row| Ok((row.get(0)?, time(row, 1)?)))?;
     rows.collect()
 }
 

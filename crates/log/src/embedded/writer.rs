@@ -67,7 +67,7 @@ impl Writer {
     ) -> rusqlite::Result<Self> {
         let mut oldest = [None; 3];
         for topic in Topic::ALL {
-            oldest[topic.index()] = file::oldest(&file, topic, 1)?.first().map(|row| row.2);
+            oldest[topic.index()] = file::oldest(&file, topic, 1)?.first().map(|row| row.1);
         }
         let retention = SignedDuration::try_from(config.retention).unwrap_or(SignedDuration::MAX);
         Ok(Self {
@@ -218,15 +218,12 @@ impl Writer {
         removed
     }
 
-    /// Removes whole rows in one small transaction; never the newest, which keeps the offsets.
+    /// Removes whole rows in one small transaction. The last row that is looked at stays, and with
+    /// it the newest of all, which keeps the offsets.
     fn expire_topic(&mut self, topic: Topic, before: Timestamp) -> rusqlite::Result<bool> {
         let rows = file::oldest(&self.file, topic, EXPIRE_ROWS)?;
-        let newest = self.ends[topic.index()];
-        let stays = |row: &(i64, i64, Timestamp)| row.2 >= before || row.0 + row.1 == newest;
-        let Some(&(start, _, _)) = rows.first() else {
-            return Ok(false);
-        };
-        let Some(&(first, _, at)) = rows.iter().find(|row| stays(row)).or(rows.last()) else {
+        let stays = rows.iter().find(|row| row.1 >= before).or(rows.last());
+        let (Some(&(start, _)), Some(&(first, at))) = (rows.first(), stays) else {
             return Ok(false);
         };
         self.oldest[topic.index()] = Some(at);
