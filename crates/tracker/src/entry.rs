@@ -1,0 +1,271 @@
+//! The entries of a timeline: each is a function of one record alone.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use domain::{Attempt, Delivery, DeliveryId, DestinationId, Event, Outcome, OutcomeKind, StepId};
+use jiff::Timestamp;
+use proto::{timestamp_to_wire, v1::TimelineEntry};
+use sha2::{Digest, Sha256};
+
+use crate::arrival::{Arrival, News};
+
+/// Who caused what the pipeline itself did.
+const PIPELINE: &str = "lienthong";
+
+/// The entry that a record makes.
+pub(crate) fn of(arrival: &Arrival) -> TimelineEntry {
+    let entry = match &arrival.news {
+        News::Event(event) => of_event(event),
+        News::Delivery(delivery) => of_delivery(delivery),
+        News::Outcome(outcome) => of_outcome(outcome),
+        News::RedriveOrdered {
+            delivery,
+            at,
+            reason,
+        } => entry(*at, "redrive-ordered", PIPELINE, delivery, reason.clone()),
+        News::Conflict {
+            at,
+            who,
+            step,
+            id,
+            detail,
+        } => TimelineEntry {
+            step: step.clone(),
+            ..entry(*at, "conflict", who, id, detail.clone())
+        },
+    };
+    TimelineEntry {
+        recorded_at: Some(timestamp_to_wire(arrival.recorded_at)),
+        ..entry
+    }
+}
+
+/// Size and digest of a payload, which itself is kept nowhere.
+pub(crate) fn payload(data: &Bytes) -> String {
+    let mut text = format!("{} bytes, sha256 ", data.len());
+    for byte in &Sha256::digest(data)[..16] {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn entry(
+    at: Timestamp,
+    what: &str,
+    who: &str,
+    id: impl std::fmt::Display,
+    detail: String,
+) -> TimelineEntry {
+    TimelineEntry {
+        at: Some(timestamp_to_wire(at)),
+        recorded_at: None,
+        what: what.to_owned(),
+        who: who.to_owned(),
+        step: String::new(),
+        detail,
+        id: id.to_string(),
+    }
+}
+
+fn of_event(event: &Event) -> TimelineEntry {
+    let mut detail = format!("unit {} of {}", event.unit.code, event.unit.valid_on);
+    if let Some(code) = &event.code {
+        let _ = write!(detail, ", code {code}");
+    }
+    if !event.data.is_empty() {
+        let _ = write!(detail, ", {} {}", event.content_type, payload(&event.data));
+    }
+    TimelineEntry {
+        step: event
+            .step
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        ..entry(
+            event.time,
+            event.kind.word(),
+            event.source.as_str(),
+            &event.id,
+            detail,
+        )
+    }
+}
+
+fn of_delivery(delivery: &Delivery) -> TimelineEntry {
+    let detail = format!(
+        "to {}, unit {}, due {}, {} bytes, by {} of {}",
+        delivery.destination,
+        delivery.unit.code,
+        delivery.due_at,
+        delivery.data.len(),
+        delivery.cause.1,
+        delivery.cause.0,
+    );
+    TimelineEntry {
+        step: delivery.step.to_string(),
+        ..entry(
+            delivery.opened_at,
+            "delivery",
+            PIPELINE,
+            delivery.id,
+            detail,
+        )
+    }
+}
+
+fn of_outcome(outcome: &Outcome) -> TimelineEntry {
+    let at = outcome.at;
+    let by_pipeline = |what, detail| entry(at, what, PIPELINE, outcome.id, detail);
+    match &outcome.kind {
+        OutcomeKind::DossierHeld { reason, detail } => {
+            by_pipeline("dossier-held", format!("{reason}: {detail}"))
+        }
+        OutcomeKind::DossierReleased => by_pipeline("dossier-released", String::new()),
+        OutcomeKind::DossierEnded { end, ended_at } => by_pipeline(
+            "dossier-ended",
+            format!("{end}, last step ended {ended_at}"),
+        ),
+        OutcomeKind::FactKept {
+            event: (source, id),
+            reason,
+        } => {
+            let detail = format!("{reason}: an event of {source} moved no state");
+            entry(at, "fact-kept", PIPELINE, id, detail)
+        }
+        OutcomeKind::AttemptFailed {
+            delivery,
+            step,
+            destination,
+            attempt,
+            next_at,
+        } => {
+            let detail = format!("{}, next {next_at}", tried(attempt));
+            of_handover((at, "attempt-failed"), step, destination, delivery, detail)
+        }
+        OutcomeKind::Delivered {
+            delivery,
+            step,
+            destination,
+            attempt,
+        } => of_handover(
+            (at, "delivered"),
+            step,
+            destination,
+            delivery,
+            tried(attempt),
+        ),
+        OutcomeKind::DeadLettered {
+            delivery,
+            step,
+            destination,
+            attempt,
+        } => of_handover(
+            (at, "dead-lettered"),
+            step,
+            destination,
+            delivery,
+            tried(attempt),
+        ),
+        OutcomeKind::Redriven {
+            delivery,
+            step,
+            destination,
+            reason,
+        } => of_handover(
+            (at, "redriven"),
+            step,
+            destination,
+            delivery,
+            reason.clone(),
+        ),
+    }
+}
+
+fn of_handover(
+    (at, what): (Timestamp, &str),
+    step: &StepId,
+    destination: &DestinationId,
+    delivery: &DeliveryId,
+    detail: String,
+) -> TimelineEntry {
+    TimelineEntry {
+        step: step.to_string(),
+        ..entry(at, what, destination.as_str(), delivery, detail)
+    }
+}
+
+fn tried(attempt: &Attempt) -> String {
+    let Attempt {
+        number,
+        class,
+        took,
+        detail,
+        ..
+    } = attempt;
+    let colon = if detail.is_empty() { "" } else { ": " };
+    format!(
+        "attempt {number} {class} after {} ms{colon}{detail}",
+        took.as_millis()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{EventKind, Status};
+
+    use super::*;
+    use crate::testing::*;
+
+    #[track_caller]
+    fn check(news: News, what: &str, who: &str, step: &str, detail: &str) {
+        let (dossier, recorded_at) = ("d-1".parse().unwrap(), hour(9));
+        let entry = of(&Arrival {
+            dossier,
+            recorded_at,
+            news,
+        });
+        assert_eq!((entry.what.as_str(), entry.who.as_str()), (what, who));
+        assert_eq!((entry.step.as_str(), entry.detail.as_str()), (step, detail));
+        assert_eq!(entry.recorded_at, Some(timestamp_to_wire(recorded_at)));
+    }
+
+    #[test]
+    fn an_entry_names_who_what_and_the_digest_of_a_payload_but_never_shows_it() {
+        let mut event = event(
+            "e-1",
+            0,
+            EventKind::Status(Status::Accepted),
+            Some("residence"),
+        );
+        event.code = Some("H56.14-260921-0042".parse().unwrap());
+        event.data = "a secret".into();
+        let detail = "unit 14797 of 2026-09-21, code H56.14-260921-0042, \
+                      application/json 8 bytes, sha256 984ca5162200734c592148f1820b7105";
+        check(
+            News::Event(event),
+            "accepted",
+            "sample-desk",
+            "residence",
+            detail,
+        );
+    }
+
+    #[test]
+    fn an_attempt_tells_its_class_and_when_the_next_one_comes() {
+        check(
+            News::Outcome(outcome("o", 1, failed("residence", 1))),
+            "attempt-failed",
+            "residence-38",
+            "residence",
+            "attempt 1 retryable after 12 ms, next 2026-09-21T03:00:00Z",
+        );
+        check(
+            News::Outcome(outcome("o", 1, delivered("residence", 1))),
+            "delivered",
+            "residence-38",
+            "residence",
+            "attempt 1 accepted after 12 ms",
+        );
+    }
+}
