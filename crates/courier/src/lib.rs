@@ -1,1 +1,45 @@
-//! Placeholder.
+//! Hands deliveries over to agencies that are slow, overloaded or away.
+//!
+//! ```text
+//!                       ┌─▶ lane ⇄ link ⇄ justice           one task each; none waits for another
+//! [deliveries] ─▶ fold ─┼─▶ lane ⇄ link ⇄ police
+//!                  │    └─▶ lane ⇄ link ⇄ social insurance
+//!                  ▼          └──────▶ verdicts ─▶ one transaction for all that wait ─▶ [outcomes]
+//!                store ◀───────────────────┘
+//! ```
+//!
+//! A lane keeps the order of each dossier, takes the delivery with the least remaining legal time
+//! first, spaces attempts by the retry plan, and rests while its destination is to blame: then it
+//! holds everything, charges no attempt and probes. Only a permanent refusal or used-up attempts make
+//! a dead letter; a deadline that has passed never does. A dead letter lets the next delivery of its
+//! dossier pass.
+//!
+//! After a failure between an answer and its verdict the same delivery is sent again, with the same
+//! id and the same bytes: destinations drop repeats by id.
+//!
+//! It refuses to look into payloads, to follow redirects, to choose a destination, and to forget a
+//! delivery whose destination the configuration does not have.
+
+mod answer;
+mod api;
+mod cloud_event;
+mod config;
+mod engine;
+mod entry;
+mod error;
+mod fold;
+mod lane;
+mod lanes;
+mod link;
+mod payload;
+mod service;
+mod tables;
+mod telemetry;
+mod verdicts;
+mod view;
+
+pub use api::Api;
+pub use config::{Config, ConfigError};
+pub use error::{Error, StartError};
+pub use service::{Handle, Service};
+pub use telemetry::describe_metrics;

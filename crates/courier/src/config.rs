@@ -1,0 +1,229 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backoff::{InvalidPlan, RetryPlan};
+use calendar::{Calendar, Calendars};
+use domain::{CalendarId, Destination, DestinationId};
+
+use crate::lane::Limits;
+
+/// How the courier works.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The destinations it hands deliveries to.
+    pub destinations: Vec<Destination>,
+    /// The calendars by which it counts working time.
+    pub calendars: Arc<Calendars>,
+    /// A lane rests after so many attempts in a row that blame the destination.
+    pub rest_after: u32,
+    /// The wait before the first probe of a resting lane; it doubles with each failed probe.
+    pub first_rest: Duration,
+    /// The longest wait between two probes.
+    pub longest_rest: Duration,
+    /// Payloads of waiting deliveries that are kept in memory, in bytes over all lanes; the others
+    /// are read from the store again when their turn comes.
+    pub cached_bytes: usize,
+    /// No attempt is given up earlier than this in real time, however fast the clock runs.
+    pub shortest_timeout: Duration,
+    /// How long, in real time, a stop waits for the answers to attempts in flight.
+    pub last_answers: Duration,
+    /// How the deliveries topic is read.
+    pub consumer: consumer::Options,
+}
+
+/// The settings cannot work.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Two destinations have the same id.
+    #[error("destination `{0}` is there twice")]
+    SameDestination(DestinationId),
+    /// A destination names a calendar that is not there.
+    #[error("destination `{destination}` names calendar `{calendar}`, which is not there")]
+    NoCalendar {
+        /// The destination.
+        destination: DestinationId,
+        /// The calendar.
+        calendar: CalendarId,
+    },
+    /// A destination's retry steps make no plan.
+    #[error("the retry steps of destination `{destination}` make no plan")]
+    Plan {
+        /// The destination.
+        destination: DestinationId,
+        /// Why.
+        #[source]
+        source: InvalidPlan,
+    },
+    /// A number is zero that must not be.
+    #[error("`{setting}`{} must not be zero", .destination.as_ref().map(|id| format!(" of destination `{id}`")).unwrap_or_default())]
+    Zero {
+        /// The setting.
+        setting: &'static str,
+        /// The destination, if it is one of its settings.
+        destination: Option<DestinationId>,
+    },
+}
+
+/// A destination with everything its lane needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    pub(crate) destination: Destination,
+    pub(crate) calendar: Calendar,
+    pub(crate) plan: RetryPlan,
+    pub(crate) limits: Limits,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The usual settings for these destinations.
+    pub fn new(destinations: Vec<Destination>, calendars: Arc<Calendars>) -> Self {
+        Self {
+            destinations,
+            calendars,
+            rest_after: 5,
+            first_rest: Duration::from_secs(1),
+            longest_rest: Duration::from_secs(60),
+            cached_bytes: 16 << 20,
+            shortest_timeout: Duration::from_millis(200),
+            last_answers: Duration::from_secs(5),
+            consumer: consumer::Options::default(),
+        }
+    }
+
+    /// Checks the settings and binds each destination to its calendar and plan.
+    pub(crate) fn bind(&self) -> Result<Vec<Bound>, ConfigError> {
+        let zero = |setting| ConfigError::Zero {
+            setting,
+            destination: None,
+        };
+        if self.rest_after == 0 {
+            return Err(zero("rest_after"));
+        }
+        if self.first_rest.is_zero() {
+            return Err(zero("first_rest"));
+        }
+        let mut ids = BTreeSet::new();
+        let bound = self.destinations.iter().map(|destination| {
+            if !ids.insert(&destination.id) {
+                return Err(ConfigError::SameDestination(destination.id.clone()));
+            }
+            self.bind_one(destination)
+        });
+        bound.collect()
+    }
+
+    fn bind_one(&self, destination: &Destination) -> Result<Bound, ConfigError> {
+        let id = || destination.id.clone();
+        let zero = |setting| ConfigError::Zero {
+            setting,
+            destination: Some(id()),
+        };
+        if destination.max_in_flight == 0 {
+            return Err(zero("max_in_flight"));
+        }
+        if destination.timeout.is_zero() {
+            return Err(zero("timeout"));
+        }
+        let calendar = self.calendars.get(destination.calendar.as_str());
+        let calendar = calendar.ok_or_else(|| ConfigError::NoCalendar {
+            destination: id(),
+            calendar: destination.calendar.clone(),
+        })?;
+        let retry = &destination.retry;
+        let plan = RetryPlan::new(retry.steps.clone(), retry.max_attempts).map_err(|source| {
+            ConfigError::Plan {
+                destination: id(),
+                source,
+            }
+        })?;
+        Ok(Bound {
+            destination: destination.clone(),
+            calendar: calendar.clone(),
+            plan,
+            limits: Limits {
+                max_in_flight: usize::try_from(destination.max_in_flight).unwrap_or(usize::MAX),
+                rest_after: self.rest_after,
+                first_rest: self.first_rest,
+                longest_rest: self.longest_rest,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::RetrySteps;
+
+    use super::*;
+
+    fn destination(id: &str) -> Destination {
+        Destination {
+            id: id.parse().unwrap(),
+            agency: "justice".parse().unwrap(),
+            endpoint: "grpc://127.0.0.1:7101".parse().unwrap(),
+            calendar: "national-office".parse().unwrap(),
+            max_in_flight: 8,
+            timeout: Duration::from_secs(10),
+            retry: RetrySteps {
+                steps: vec![Duration::from_secs(60)],
+                max_attempts: 5,
+            },
+        }
+    }
+
+    #[track_caller]
+    fn check(destinations: Vec<Destination>, expected: &str) {
+        let calendars = Arc::new(Calendars::built_in().unwrap());
+        let error = Config::new(destinations, calendars).bind().unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_destination() {
+        check(
+            vec![destination("a"), destination("a")],
+            "destination `a` is there twice",
+        );
+        let calendar = "moon".parse().unwrap();
+        check(
+            vec![Destination {
+                calendar,
+                ..destination("a")
+            }],
+            "destination `a` names calendar `moon`, which is not there",
+        );
+        check(
+            vec![Destination {
+                max_in_flight: 0,
+                ..destination("a")
+            }],
+            "`max_in_flight` of destination `a` must not be zero",
+        );
+        let retry = RetrySteps {
+            steps: vec![],
+            max_attempts: 5,
+        };
+        check(
+            vec![Destination {
+                retry,
+                ..destination("a")
+            }],
+            "the retry steps of destination `a` make no plan",
+        );
+    }
+
+    #[test]
+    fn a_rest_needs_a_length() {
+        let calendars = Arc::new(Calendars::built_in().unwrap());
+        let config = Config {
+            first_rest: Duration::ZERO,
+            ..Config::new(vec![], calendars)
+        };
+        assert_eq!(
+            config.bind().unwrap_err().to_string(),
+            "`first_rest` must not be zero"
+        );
+    }
+}

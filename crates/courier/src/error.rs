@@ -1,0 +1,35 @@
+use store::{CommitError, MigrateError, ReadError};
+
+use crate::ConfigError;
+
+/// The courier cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings cannot work.
+    #[error("the courier's settings cannot work")]
+    Config(#[from] ConfigError),
+    /// The courier's tables cannot be prepared.
+    #[error("cannot prepare the courier's tables")]
+    Migrate(#[from] MigrateError),
+    /// The group cannot be taken over.
+    #[error("cannot take over the courier's group")]
+    TakeOver(#[from] CommitError),
+    /// What is undelivered cannot be read.
+    #[error("cannot read the undelivered deliveries")]
+    Read(#[from] ReadError),
+}
+
+/// Why the courier stopped working. None of these loses anything: the next start goes on from the
+/// store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The deliveries topic cannot be folded any more.
+    #[error("the courier's consumer stopped")]
+    Consumer(#[from] consumer::Error),
+    /// Verdicts cannot be written any more.
+    #[error("verdicts cannot be written")]
+    Verdicts(#[source] CommitError),
+    /// Payloads cannot be read any more.
+    #[error("payloads cannot be read")]
+    Payloads(#[source] ReadError),
+}

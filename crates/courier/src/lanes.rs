@@ -1,0 +1,118 @@
+//! All lanes: who has which, and how to reach it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use domain::DestinationId;
+use runtime::{Clock, Tasks};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{Bound, Config};
+use crate::engine::{self, Channels, Engine, Input, Shared};
+use crate::link::{self, Link, Patience};
+use crate::view::LaneView;
+
+/// The lanes by destination. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Lanes(Arc<Inner>);
+
+struct Inner {
+    tasks: Tasks,
+    clock: Clock,
+    inputs: Mutex<BTreeMap<DestinationId, mpsc::UnboundedSender<Input>>>,
+}
+
+// === impl Lanes ===
+
+impl Lanes {
+    /// Starts a lane per destination: one supervised task each, so that none waits for another.
+    pub(crate) fn start(
+        config: &Config,
+        bound: Vec<Bound>,
+        shared: &Shared,
+        tasks: &Tasks,
+    ) -> Self {
+        let mut inputs = BTreeMap::new();
+        for bound in bound {
+            let id = bound.destination.id.clone();
+            inputs.insert(id, start(config, bound, shared.clone(), tasks));
+        }
+        Self(Arc::new(Inner {
+            tasks: tasks.clone(),
+            clock: shared.clock.clone(),
+            inputs: Mutex::new(inputs),
+        }))
+    }
+
+    /// Gives a lane its input. A destination that the configuration does not have gets a lane that
+    /// holds everything.
+    pub(crate) fn give(&self, destination: &DestinationId, input: Input) {
+        let mut inputs = self.0.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = inputs
+            .entry(destination.clone())
+            .or_insert_with(|| self.hold(destination.clone()));
+        // A lane that has ended is one of a process that is stopping; the store has its work.
+        let _ = sender.send(input);
+    }
+
+    /// How every lane stands, by destination.
+    pub(crate) async fn views(&self) -> Vec<LaneView> {
+        let replies: Vec<_> = {
+            let inputs = self.0.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+            let asked = inputs.values().map(|sender| {
+                let (ask, reply) = oneshot::channel();
+                let _ = sender.send(Input::Show(ask));
+                reply
+            });
+            asked.collect()
+        };
+        let mut views = Vec::with_capacity(replies.len());
+        for reply in replies {
+            views.extend(reply.await.ok());
+        }
+        views
+    }
+
+    fn hold(&self, destination: DestinationId) -> mpsc::UnboundedSender<Input> {
+        let (sender, inputs) = mpsc::unbounded_channel();
+        let clock = self.0.clock.clone();
+        self.0.tasks.spawn_sure("courier holding lane", |stop| {
+            engine::hold(destination, clock, inputs, stop)
+        });
+        sender
+    }
+}
+
+fn start(
+    config: &Config,
+    bound: Bound,
+    shared: Shared,
+    tasks: &Tasks,
+) -> mpsc::UnboundedSender<Input> {
+    let (sender, inputs) = mpsc::unbounded_channel();
+    let (jobs, jobs_received) = mpsc::unbounded_channel();
+    let (answers_sent, answers) = mpsc::unbounded_channel();
+    let link = Link {
+        jobs: jobs_received,
+        answers: answers_sent,
+        clock: shared.clock.clone(),
+        patience: Patience {
+            clock: shared.clock.clone(),
+            timeout: bound.destination.timeout,
+            shortest: config.shortest_timeout,
+        },
+    };
+    let bound = Arc::new(bound);
+    let channels = Channels {
+        inputs,
+        answers,
+        jobs,
+    };
+    let engine = Engine::new(bound.clone(), shared, channels);
+    tasks.spawn("courier lane", |stop| async move {
+        // The link ends when the engine, which holds its jobs, has ended.
+        let (worked, ()) = tokio::join!(engine.run(stop), link::run(&bound.destination, link));
+        worked
+    });
+    sender
+}

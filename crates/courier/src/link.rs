@@ -1,0 +1,89 @@
+//! The ways to a destination: one long gRPC stream, one gRPC call each, one HTTP POST each.
+//!
+//! A link takes jobs and gives answers. It decides nothing: order, room, retries and rests are the
+//! lane's.
+
+mod calls;
+mod codec;
+mod http;
+mod sent;
+mod stream;
+mod unary;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::{DeliveryId, Destination, Endpoint};
+use jiff::Timestamp;
+use runtime::Clock;
+use tokio::sync::mpsc;
+
+use crate::answer::Answer;
+
+/// One delivery to hand over.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) id: DeliveryId,
+    /// The encoded `Delivery` message.
+    pub(crate) body: Bytes,
+}
+
+/// The end of one attempt.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) id: DeliveryId,
+    pub(crate) started_at: Timestamp,
+    pub(crate) took: Duration,
+    pub(crate) answer: Answer,
+}
+
+/// What every way needs.
+pub(crate) struct Link {
+    pub(crate) jobs: mpsc::UnboundedReceiver<Vec<Job>>,
+    pub(crate) answers: mpsc::UnboundedSender<Vec<Answered>>,
+    pub(crate) clock: Clock,
+    pub(crate) patience: Patience,
+}
+
+/// How long an attempt may take.
+#[derive(Clone, Debug)]
+pub(crate) struct Patience {
+    pub(crate) clock: Clock,
+    pub(crate) timeout: Duration,
+    pub(crate) shortest: Duration,
+}
+
+/// Hands over jobs until no more can come.
+pub(crate) async fn run(destination: &Destination, link: Link) {
+    match &destination.endpoint {
+        Endpoint::GrpcStream(authority) => stream::run(authority, link).await,
+        Endpoint::GrpcUnary(authority) => {
+            let call = unary::Unary::new(authority, &link.patience);
+            calls::run(call, link).await;
+        }
+        Endpoint::Http(rest) => {
+            let room = usize::try_from(destination.max_in_flight).unwrap_or(usize::MAX);
+            calls::run(http::Post::new(rest, room, &link), link).await;
+        }
+    }
+}
+
+// === impl Patience ===
+
+impl Patience {
+    /// In real time.
+    pub(crate) fn real(&self) -> Duration {
+        self.clock.real(self.timeout).max(self.shortest)
+    }
+}
+
+// === impl Link ===
+
+impl Link {
+    /// Reports answers; nobody listens any more only when the lane has ended.
+    pub(crate) fn report(&self, answered: Vec<Answered>) {
+        if !answered.is_empty() {
+            let _ = self.answers.send(answered);
+        }
+    }
+}

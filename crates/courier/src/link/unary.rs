@@ -1,0 +1,68 @@
+use std::time::Duration;
+
+use domain::AttemptClass;
+use proto::v1;
+use tonic::Request;
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{Job, Patience, calls::Call, codec::AsStored};
+use crate::answer::Answer;
+
+/// One call of the `Inbox` service per delivery, over one connection.
+pub(crate) struct Unary {
+    channel: Result<Channel, String>,
+}
+
+pub(crate) const LARGEST_ANSWER: usize = 64 << 10;
+const DELIVER: &str = "/lienthong.v1.Inbox/Deliver";
+
+/// How to reach a gRPC server, with a connection that notices when the other side is gone.
+pub(crate) fn endpoint(
+    authority: &str,
+    patience: &Patience,
+) -> Result<Endpoint, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{authority}"))?;
+    Ok(endpoint
+        .connect_timeout(patience.real())
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10)))
+}
+
+// === impl Unary ===
+
+impl Unary {
+    pub(crate) fn new(authority: &str, patience: &Patience) -> Self {
+        let channel = endpoint(authority, patience)
+            .map(|endpoint| endpoint.connect_lazy())
+            .map_err(|error| format!("the endpoint cannot be used: {error}"));
+        Self { channel }
+    }
+}
+
+impl Call for Unary {
+    async fn call(&self, job: Job) -> Answer {
+        let channel = match &self.channel {
+            Ok(channel) => channel.clone(),
+            Err(reason) => return Answer::new(AttemptClass::Blocked, reason),
+        };
+        let mut grpc = Grpc::new(channel).max_decoding_message_size(LARGEST_ANSWER);
+        if let Err(error) = grpc.ready().await {
+            let causes = crate::answer::causes(&error);
+            return Answer::new(AttemptClass::Unreachable, format!("{error}{causes}"));
+        }
+        let mut request = Request::new(job.body);
+        if let Ok(key) = MetadataValue::try_from(job.id.to_string()) {
+            request.metadata_mut().insert("idempotency-key", key);
+        }
+        let codec = AsStored::<v1::DeliverResponse>::default();
+        let path = PathAndQuery::from_static(DELIVER);
+        match grpc.unary(request, path, codec).await {
+            Ok(response) => Answer::of_verdict(response.into_inner().verdict),
+            Err(status) => Answer::of_status(&status, true),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Payloads in memory: as many as a byte budget over all lanes allows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use domain::{Delivery, DossierKey, StepId};
+
+use crate::entry::Millis;
+
+/// What an attempt needs of a delivery besides its entry.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    /// The encoded message: the bytes that the log holds, sent as they are.
+    pub(crate) body: Bytes,
+    pub(crate) dossier: DossierKey,
+    pub(crate) step: StepId,
+    pub(crate) appended_at: Millis,
+    share: Option<Share>,
+}
+
+/// The bytes that all lanes together may keep for later.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget(Arc<AtomicUsize>);
+
+#[derive(Debug)]
+struct Share {
+    budget: Budget,
+    bytes: usize,
+}
+
+// === impl Payload ===
+
+impl Payload {
+    /// What text and bookkeeping take besides the body.
+    const OVERHEAD: usize = 192;
+
+    /// A payload that is sent at once: it needs no budget.
+    pub(crate) fn new(body: Bytes, delivery: &Delivery, appended_at: Millis) -> Self {
+        Self {
+            body,
+            dossier: delivery.dossier.clone(),
+            step: delivery.step.clone(),
+            appended_at,
+            share: None,
+        }
+    }
+
+    /// Whether it may stay in memory although it is not in flight.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.share.is_some()
+    }
+
+    /// A payload that may wait for its turn; `None` when the budget is used up.
+    ///
+    /// The body is copied, or it would keep the whole batch alive that it came with.
+    pub(crate) fn cached(
+        budget: &Budget,
+        body: &[u8],
+        delivery: &Delivery,
+        appended_at: Millis,
+    ) -> Option<Self> {
+        let share = budget.take(body.len() + Self::OVERHEAD)?;
+        Some(Self {
+            share: Some(share),
+            ..Self::new(Bytes::copy_from_slice(body), delivery, appended_at)
+        })
+    }
+}
+
+// === impl Budget ===
+
+impl Budget {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    fn take(&self, bytes: usize) -> Option<Share> {
+        let less = |left: usize| left.checked_sub(bytes);
+        let taken = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        taken.ok().map(|_| Share {
+            budget: self.clone(),
+            bytes,
+        })
+    }
+
+    /// Whether most of it is left: worth reading ahead.
+    pub(crate) fn has_room(&self) -> bool {
+        const WORTH_IT: usize = 1 << 20;
+        self.0.load(Ordering::Relaxed) > WORTH_IT
+    }
+}
+
+// === impl Share ===
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.0.fetch_add(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_given_back() {
+        let budget = Budget::new(100);
+        let first = budget.take(60);
+        assert!(first.is_some() && budget.take(60).is_none());
+        drop(first);
+        assert!(budget.take(100).is_some());
+    }
+}

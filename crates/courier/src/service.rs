@@ -1,0 +1,171 @@
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use consumer::{Consumer, Outbox};
+use domain::DestinationId;
+use log::Log;
+use proto::v1::courier_server::CourierServer;
+use runtime::{Clock, Health, Readiness, Tasks};
+use serde_json::Value;
+use store::Store;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::api::Api;
+use crate::config::Config;
+use crate::engine::{Arrival, Input, Shared};
+use crate::entry::Place;
+use crate::fold::{Deliveries, GROUP};
+use crate::lanes::Lanes;
+use crate::payload::Budget;
+use crate::verdicts::{self, Verdicts};
+use crate::{Error, StartError, tables, telemetry};
+
+/// The courier of one process.
+pub struct Service;
+
+/// Reaches a running courier. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    lanes: Lanes,
+    log: Log,
+    store: Store,
+    clock: Clock,
+}
+
+const FIGURES_EVERY: Duration = Duration::from_secs(1);
+
+// === impl Service ===
+
+impl Service {
+    /// Takes over the courier's work: everything undelivered goes into the lanes, then the deliveries
+    /// topic is read on. All tasks run under `tasks`.
+    pub async fn start(
+        config: Config,
+        log: Log,
+        store: Store,
+        clock: Clock,
+        tasks: &Tasks,
+        health: Health,
+    ) -> Result<Handle, StartError> {
+        health.set(GROUP, Readiness::Starting);
+        let bound = config.bind()?;
+        store.migrate(&[&consumer::SCHEMA, &tables::SCHEMA]).await?;
+        let epoch = store.take_over(GROUP).await?;
+        let verdict_epoch = store.take_over(verdicts::GROUP).await?;
+
+        let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone());
+        let (verdicts, verdict_sender) = Verdicts::new(outbox, verdict_epoch, clock.clone());
+        tasks.spawn("courier verdicts", |_stop| verdicts.run());
+        let shared = Shared {
+            store: store.clone(),
+            clock: clock.clone(),
+            budget: Budget::new(config.cached_bytes),
+            verdicts: verdict_sender,
+            last_answers: config.last_answers,
+        };
+        let lanes = Lanes::start(&config, bound, &shared, tasks);
+        load(&store, &lanes).await?;
+
+        let fold = Deliveries::new(
+            lanes.clone(),
+            shared.budget.clone(),
+            store.clone(),
+            tasks.clone(),
+        );
+        let consumer = Consumer::new(
+            fold,
+            log.clone(),
+            store.clone(),
+            epoch,
+            clock.clone(),
+            health.clone(),
+            config.consumer,
+        );
+        tasks.spawn("courier consumer", |stop| async move {
+            consumer.run(stop).await.map_err(Error::from)
+        });
+        show_figures(&lanes, tasks, &health);
+        Ok(Handle {
+            lanes,
+            log,
+            store,
+            clock,
+        })
+    }
+}
+
+// === impl Handle ===
+
+impl Handle {
+    /// The `Courier` service for operators.
+    pub fn grpc(&self) -> CourierServer<Api> {
+        CourierServer::new(Api::new(
+            self.lanes.clone(),
+            self.log.clone(),
+            self.store.clone(),
+            self.clock.clone(),
+        ))
+    }
+
+    /// How every lane stands, as `/status` shows it.
+    pub async fn lanes(&self) -> Value {
+        let views = self.lanes.views().await;
+        views.iter().map(crate::view::LaneView::to_json).collect()
+    }
+}
+
+/// Puts everything undelivered into the lanes, in the order of the log.
+async fn load(store: &Store, lanes: &Lanes) -> Result<(), StartError> {
+    let mut after = Place {
+        partition: -1,
+        offset: -1,
+    };
+    let mut loaded = 0;
+    loop {
+        let page = tables::undelivered(store, after).await?;
+        let Some(last) = page.last() else {
+            break;
+        };
+        after = last.entry.place;
+        loaded += page.len();
+        for one in page {
+            // Rows are written from valid ids only.
+            let Ok(destination) = one.destination.parse::<DestinationId>() else {
+                continue;
+            };
+            let input = if one.dead {
+                Input::Dead(vec![(one.entry.id, one.entry.opened_at)])
+            } else {
+                Input::Arrived(vec![Arrival {
+                    entry: one.entry,
+                    payload: None,
+                }])
+            };
+            lanes.give(&destination, input);
+        }
+    }
+    telemetry::loaded(loaded);
+    Ok(())
+}
+
+/// Keeps gauges and `/status` up to date.
+fn show_figures(lanes: &Lanes, tasks: &Tasks, health: &Health) {
+    let latest: Arc<Mutex<Value>> = Arc::default();
+    let shown = latest.clone();
+    health.register(GROUP, move || {
+        shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    });
+    let lanes = lanes.clone();
+    tasks.spawn("courier figures", |stop| async move {
+        let mut ticks = interval(FIGURES_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let views = lanes.views().await;
+            views.iter().for_each(telemetry::lane);
+            let json = views.iter().map(crate::view::LaneView::to_json).collect();
+            *latest.lock().unwrap_or_else(PoisonError::into_inner) = json;
+        }
+        Ok::<(), Infallible>(())
+    });
+}

@@ -1,0 +1,409 @@
+//! The courier's tables and the rows in them.
+//!
+//! A delivery's key is its place in the log, because keys in rising order fill pages one after the
+//! other; the id, a digest, would touch a page per row. The successful attempt stands in the
+//! delivery's own row, so that a delivery that arrives at once costs one row in all.
+
+use bytes::Bytes;
+use domain::{AttemptClass, Delivery, DeliveryId, DestinationId};
+use store::{Column, Kind, Migration, ReadError, Row, Schema, Step, Store, Table, Value, row};
+
+use crate::entry::{DossierMark, Entry, Millis, Place};
+
+/// Every delivery.
+pub(crate) static DELIVERIES: Table = Table {
+    name: "courier_deliveries",
+    columns: &[
+        Column::int("part"),
+        Column::int("place"),
+        Column::blob("id"),
+        Column::text("destination"),
+        Column::text("dossier"),
+        Column::int("due_at"),
+        Column::int("opened_at"),
+        Column::int("appended_at"),
+        Column::int("state"),
+        Column::int("tries"),
+        Column::int("charged"),
+        Column::int("next_at"),
+        Column::text("class").nullable(),
+        Column::text("detail").nullable(),
+        Column::int("started_at").nullable(),
+        Column::int("took").nullable(),
+        Column::blob("payload").nullable(),
+    ],
+    key: 2,
+};
+
+/// Failed attempts.
+pub(crate) static ATTEMPTS: Table = Table {
+    name: "courier_attempts",
+    columns: &[
+        Column::int("part"),
+        Column::int("place"),
+        Column::int("number"),
+        Column::int("started_at"),
+        Column::int("took"),
+        Column::text("class"),
+        Column::text("detail"),
+    ],
+    key: 3,
+};
+
+pub(crate) static SCHEMA: Schema = Schema {
+    role: "courier",
+    migrations: &[Migration {
+        version: 1,
+        steps: &[
+            Step::CreateClustered(&ATTEMPTS),
+            Step::Create(&DELIVERIES),
+            Step::Sql(
+                "create index courier_undelivered on courier_deliveries (part, place) \
+                 where state <> 1",
+            ),
+            Step::Sql("create index courier_ids on courier_deliveries (id)"),
+        ],
+    }],
+};
+
+/// What a delivered one sets.
+pub(crate) const DELIVERED: &[&str] = &[
+    "state",
+    "tries",
+    "class",
+    "detail",
+    "started_at",
+    "took",
+    "payload",
+];
+/// What a failed attempt sets.
+pub(crate) const FAILED: &[&str] = &[
+    "state",
+    "tries",
+    "charged",
+    "next_at",
+    "class",
+    "detail",
+    "started_at",
+    "took",
+];
+/// What sending a dead letter again sets.
+pub(crate) const REDRIVEN: &[&str] = &["state", "charged", "next_at"];
+
+/// How a delivery stands in its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Pending = 0,
+    Delivered = 1,
+    Dead = 2,
+}
+
+/// An undelivered one, as a start finds it.
+pub(crate) struct Undelivered {
+    pub(crate) entry: Entry,
+    pub(crate) destination: String,
+    pub(crate) dead: bool,
+}
+
+const UNDELIVERED: &str = "select part, place, id, destination, dossier, due_at, opened_at, \
+     next_at, tries, charged, state from courier_deliveries \
+     where state <> 1 and (part > $1 or (part = $1 and place > $2)) \
+     order by part, place limit 2000";
+const UNDELIVERED_KINDS: &[Kind] = &[
+    Kind::Int,
+    Kind::Int,
+    Kind::Blob,
+    Kind::Text,
+    Kind::Text,
+    Kind::Int,
+    Kind::Int,
+    Kind::Int,
+    Kind::Int,
+    Kind::Int,
+    Kind::Int,
+];
+
+/// The row of a new delivery.
+pub(crate) fn new_row(
+    place: Place,
+    delivery: &Delivery,
+    appended_at: Millis,
+    payload: Bytes,
+) -> Row {
+    row![
+        place.partition,
+        place.offset,
+        delivery.id.as_bytes(),
+        delivery.destination.as_str(),
+        delivery.dossier.as_str(),
+        Millis::from(delivery.due_at).0,
+        Millis::from(delivery.opened_at).0,
+        appended_at.0,
+        State::Pending as i32,
+        0,
+        0,
+        0,
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        payload,
+    ]
+}
+
+/// The entry of a new delivery.
+pub(crate) fn new_entry(place: Place, delivery: &Delivery) -> Entry {
+    Entry {
+        id: delivery.id,
+        place,
+        dossier: DossierMark::from(&delivery.dossier),
+        due_at: delivery.due_at.into(),
+        opened_at: delivery.opened_at.into(),
+        next_at: Millis::default(),
+        tries: 0,
+        charged: 0,
+    }
+}
+
+/// The next page of undelivered ones behind a place, in the order of the log.
+pub(crate) async fn undelivered(
+    store: &Store,
+    after: Place,
+) -> Result<Vec<Undelivered>, ReadError> {
+    let params = [Value::from(after.partition), Value::from(after.offset)];
+    let rows = store.query(UNDELIVERED, &params, UNDELIVERED_KINDS).await?;
+    rows.iter().map(read_undelivered).collect()
+}
+
+fn read_undelivered(row: &Row) -> Result<Undelivered, ReadError> {
+    let count = |column| {
+        row.int(column)
+            .map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+    };
+    let entry = Entry {
+        place: place(row)?,
+        id: DeliveryId::from(row.array(2)?),
+        dossier: mark(row.text(4)?),
+        due_at: Millis(row.int(5)?),
+        opened_at: Millis(row.int(6)?),
+        next_at: Millis(row.int(7)?),
+        tries: count(8)?,
+        charged: count(9)?,
+    };
+    Ok(Undelivered {
+        entry,
+        destination: row.text(3)?.to_owned(),
+        dead: row.int(10)? == State::Dead as i64,
+    })
+}
+
+/// A dossier's key came through the same door when the row was written.
+fn mark(dossier: &str) -> DossierMark {
+    dossier
+        .parse()
+        .map_or(DossierMark(0), |key| DossierMark::from(&key))
+}
+
+/// The place in the first two columns.
+pub(crate) fn place(row: &Row) -> Result<Place, ReadError> {
+    Ok(Place {
+        partition: i32::try_from(row.int(0)?).unwrap_or(i32::MAX),
+        offset: row.int(1)?,
+    })
+}
+
+/// A whole row of [`DELIVERIES`].
+pub(crate) struct Stored {
+    pub(crate) entry: Entry,
+    pub(crate) destination: String,
+    pub(crate) dossier: String,
+    pub(crate) appended_at: Millis,
+    pub(crate) state: State,
+    pub(crate) last: Option<Last>,
+    pub(crate) payload: Option<Bytes>,
+}
+
+/// The last attempt.
+pub(crate) struct Last {
+    pub(crate) class: String,
+    pub(crate) detail: String,
+    pub(crate) started_at: Millis,
+    pub(crate) took: i64,
+}
+
+// === impl Stored ===
+
+impl Stored {
+    const KINDS: &[Kind] = &[
+        Kind::Int,
+        Kind::Int,
+        Kind::Blob,
+        Kind::Text,
+        Kind::Text,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Text,
+        Kind::Text,
+        Kind::Int,
+        Kind::Int,
+        Kind::Blob,
+    ];
+
+    /// The deliveries of these places; those that are not there are left out.
+    pub(crate) async fn at(store: &Store, places: &[Place]) -> Result<Vec<Self>, ReadError> {
+        let keys: Vec<Row> = places
+            .iter()
+            .map(|place| row![place.partition, place.offset])
+            .collect();
+        let rows = store.get(&DELIVERIES, keys).await?;
+        rows.iter().map(Self::read).collect()
+    }
+
+    /// The deliveries of these ids.
+    pub(crate) async fn of_ids(store: &Store, ids: &[DeliveryId]) -> Result<Vec<Self>, ReadError> {
+        const AT_ONCE: usize = 500;
+        let mut found = Vec::new();
+        for ids in ids.chunks(AT_ONCE) {
+            let marks: Vec<String> = (1..=ids.len()).map(|n| format!("${n}")).collect();
+            let condition = format!("id in ({})", marks.join(", "));
+            let params: Vec<Value> = ids.iter().map(|id| Value::from(id.as_bytes())).collect();
+            found.extend(Self::query(store, &condition, "part, place", 1_000, &params).await?);
+        }
+        Ok(found)
+    }
+
+    /// The dead letters behind a place, oldest first, of one destination or of all.
+    pub(crate) async fn dead(
+        store: &Store,
+        destination: Option<&DestinationId>,
+        after: Place,
+        limit: usize,
+    ) -> Result<Vec<Self>, ReadError> {
+        let condition = "state <> 1 and state = 2 and \
+             (part > $1 or (part = $1 and place > $2)) and ($3 = '' or destination = $3)";
+        let destination = destination.map_or("", DestinationId::as_str);
+        let params = [
+            after.partition.into(),
+            after.offset.into(),
+            destination.into(),
+        ];
+        Self::query(store, condition, "part, place", limit, &params).await
+    }
+
+    async fn query(
+        store: &Store,
+        condition: &str,
+        order: &str,
+        limit: usize,
+        params: &[Value],
+    ) -> Result<Vec<Self>, ReadError> {
+        let columns: Vec<&str> = DELIVERIES
+            .columns
+            .iter()
+            .map(|column| column.name)
+            .collect();
+        let columns = columns.join(", ");
+        let sql = format!(
+            "select {columns} from courier_deliveries where {condition} \
+             order by {order} limit {limit}"
+        );
+        let rows = store.query(&sql, params, Self::KINDS).await?;
+        rows.iter().map(Self::read).collect()
+    }
+
+    fn read(row: &Row) -> Result<Self, ReadError> {
+        let count = |column| {
+            row.int(column)
+                .map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+        };
+        let last = match (row.opt_text(12)?, row.opt_int(14)?) {
+            (Some(class), Some(started_at)) => Some(Last {
+                class: class.to_owned(),
+                detail: row.opt_text(13)?.unwrap_or_default().to_owned(),
+                started_at: Millis(started_at),
+                took: row.opt_int(15)?.unwrap_or_default(),
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            entry: Entry {
+                place: place(row)?,
+                id: DeliveryId::from(row.array(2)?),
+                dossier: mark(row.text(4)?),
+                due_at: Millis(row.int(5)?),
+                opened_at: Millis(row.int(6)?),
+                next_at: Millis(row.int(11)?),
+                tries: count(9)?,
+                charged: count(10)?,
+            },
+            destination: row.text(3)?.to_owned(),
+            dossier: row.text(4)?.to_owned(),
+            appended_at: Millis(row.int(7)?),
+            state: match row.int(8)? {
+                1 => State::Delivered,
+                2 => State::Dead,
+                _ => State::Pending,
+            },
+            last,
+            payload: row.opt_blob(16)?.cloned(),
+        })
+    }
+}
+
+/// A failed attempt of [`ATTEMPTS`].
+pub(crate) struct Failed {
+    pub(crate) number: u32,
+    pub(crate) last: Last,
+}
+
+/// The failed attempts of one delivery, oldest first.
+pub(crate) async fn attempts(store: &Store, place: Place) -> Result<Vec<Failed>, ReadError> {
+    let rows = store
+        .get(&ATTEMPTS, &[row![place.partition, place.offset]])
+        .await?;
+    let mut attempts: Vec<Failed> = rows
+        .iter()
+        .map(|row| {
+            Ok(Failed {
+                number: u32::try_from(row.int(2)?).unwrap_or(u32::MAX),
+                last: Last {
+                    started_at: Millis(row.int(3)?),
+                    took: row.int(4)?,
+                    class: row.text(5)?.to_owned(),
+                    detail: row.text(6)?.to_owned(),
+                },
+            })
+        })
+        .collect::<Result<_, ReadError>>()?;
+    attempts.sort_by_key(|attempt| attempt.number);
+    Ok(attempts)
+}
+
+// === impl State ===
+
+impl State {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+// === impl Last ===
+
+impl Last {
+    /// Whether the attempt succeeded: then it stands in the delivery's own row only.
+    pub(crate) fn is_success(&self) -> bool {
+        let is_it = |class: &AttemptClass| class.as_str() == self.class;
+        AttemptClass::ALL
+            .iter()
+            .any(|class| is_it(class) && class.is_success())
+    }
+}

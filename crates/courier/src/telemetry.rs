@@ -1,0 +1,219 @@
+//! One function per event: log line and metric together.
+
+use domain::{AttemptClass, DestinationId};
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+use runtime::ErrorChain;
+use tracing::{debug, error, info, warn};
+
+use crate::lane::{Change, Ruling};
+use crate::verdicts::Verdict;
+use crate::view::LaneView;
+
+const ATTEMPTS: &str = "lienthong_courier_attempts_total";
+const ATTEMPT: &str = "lienthong_courier_attempt_duration_seconds";
+const COMPLETED: &str = "lienthong_courier_deliveries_completed_total";
+const FIRST_ATTEMPT: &str = "lienthong_courier_publish_to_first_attempt_seconds";
+const PENDING: &str = "lienthong_courier_pending_deliveries";
+const OLDEST: &str = "lienthong_courier_oldest_pending_timestamp_seconds";
+const LAG: &str = "lienthong_courier_lag_working_seconds";
+const RESTING: &str = "lienthong_courier_lane_resting";
+const RETRIED_WRITES: &str = "lienthong_courier_verdict_retries_total";
+const DEAD_OPEN: &str = "lienthong_dead_letters_open";
+const DEAD: &str = "lienthong_dead_letters_recorded_total";
+const REDRIVEN: &str = "lienthong_dead_letters_redriven_total";
+
+/// Describes the metrics of this crate.
+pub fn describe_metrics() {
+    describe_counter!(
+        ATTEMPTS,
+        "Attempts by destination and how the answer was classified"
+    );
+    describe_histogram!(
+        ATTEMPT,
+        Unit::Seconds,
+        "From the start of an attempt to its answer"
+    );
+    describe_counter!(
+        COMPLETED,
+        "Deliveries that ended, in time, late, or as dead letters"
+    );
+    describe_histogram!(
+        FIRST_ATTEMPT,
+        Unit::Seconds,
+        "From a delivery's append to the log to its first attempt"
+    );
+    describe_gauge!(
+        PENDING,
+        "Undelivered deliveries by destination and how they stand"
+    );
+    describe_gauge!(
+        OLDEST,
+        Unit::Seconds,
+        "When the oldest delivery that has not arrived was opened; 0 when there is none"
+    );
+    describe_gauge!(
+        LAG,
+        Unit::Seconds,
+        "Age of the oldest delivery that has not arrived, in the destination's working time"
+    );
+    describe_gauge!(RESTING, "1 while the lane rests");
+    describe_counter!(
+        RETRIED_WRITES,
+        "Writes of verdicts taken again after a passing fault"
+    );
+    describe_gauge!(DEAD_OPEN, "Deliveries that need a person");
+    describe_counter!(
+        DEAD,
+        "Deliveries that became dead letters, by the class of the last attempt"
+    );
+    describe_counter!(REDRIVEN, "Dead letters sent on their way again");
+}
+
+/// The figures of one lane, looked up once.
+pub(crate) struct LaneMeter {
+    destination: DestinationId,
+    attempts: [Counter; AttemptClass::ALL.len()],
+    duration: Histogram,
+    first_attempt: Histogram,
+}
+
+// === impl LaneMeter ===
+
+impl LaneMeter {
+    pub(crate) fn new(destination: &DestinationId) -> Self {
+        let name = destination.to_string();
+        for outcome in ["on_time", "late", "dead"] {
+            counter!(COMPLETED, "destination" => name.clone(), "outcome" => outcome).increment(0);
+        }
+        let attempts = AttemptClass::ALL.map(|class| {
+            let counter =
+                counter!(ATTEMPTS, "destination" => name.clone(), "result" => class.as_str());
+            counter.increment(0);
+            counter
+        });
+        Self {
+            destination: destination.clone(),
+            attempts,
+            duration: histogram!(ATTEMPT, "destination" => name),
+            first_attempt: histogram!(FIRST_ATTEMPT),
+        }
+    }
+
+    /// An attempt has ended.
+    pub(crate) fn attempted(&self, class: AttemptClass, took: std::time::Duration) {
+        let known = AttemptClass::ALL.iter().position(|known| *known == class);
+        if let Some(counter) = known.and_then(|index| self.attempts.get(index)) {
+            counter.increment(1);
+        }
+        self.duration.record(took.as_secs_f64());
+    }
+
+    /// A delivery is tried for the first time, so long after the log took it.
+    pub(crate) fn first_tried(&self, after: std::time::Duration) {
+        self.first_attempt.record(after.as_secs_f64());
+    }
+
+    /// The lane rests, or works again.
+    pub(crate) fn changed(&self, change: Change, reason: &str) {
+        let destination = &self.destination;
+        match change {
+            Change::Rests => warn!(%destination, reason, "lane rests and probes"),
+            Change::Opens => info!(%destination, "lane works again"),
+        }
+    }
+}
+
+/// A verdict is durable.
+pub(crate) fn ruled(verdict: &Verdict) {
+    let Verdict { attempt, entry, .. } = verdict;
+    let name = verdict.destination.to_string();
+    let outcome = match verdict.ruling {
+        Ruling::Again { .. } => {
+            debug!(destination = name, delivery = %entry.id, class = %attempt.class,
+                detail = attempt.detail, "attempt failed");
+            return;
+        }
+        Ruling::Delivered if attempt.started_at <= entry.due_at.timestamp() => "on_time",
+        Ruling::Delivered => "late",
+        Ruling::Dead => {
+            error!(destination = name, delivery = %entry.id, attempts = entry.tries,
+                class = %attempt.class, detail = attempt.detail, "put aside as a dead letter");
+            let class = attempt.class.as_str();
+            counter!(DEAD, "destination" => name.clone(), "reason" => class).increment(1);
+            "dead"
+        }
+    };
+    counter!(COMPLETED, "destination" => name, "outcome" => outcome).increment(1);
+}
+
+/// Verdicts could not be written and are written again.
+pub(crate) fn write_again(error: &store::CommitError) {
+    counter!(RETRIED_WRITES).increment(1);
+    warn!(error = %ErrorChain(error), "verdicts could not be written; trying again");
+}
+
+/// The undelivered ones of earlier runs are in their lanes.
+pub(crate) fn loaded(number: usize) {
+    info!(
+        number,
+        "undelivered deliveries of earlier runs are in their lanes"
+    );
+}
+
+/// Payloads could not be read and are read again.
+pub(crate) fn read_again(destination: &DestinationId, error: &store::ReadError) {
+    warn!(%destination, error = %ErrorChain(error), "payloads could not be read; trying again");
+}
+
+/// The store has no readable payload of an undelivered delivery.
+pub(crate) fn payload_lost(destination: &DestinationId, delivery: domain::DeliveryId) {
+    error!(%destination, %delivery, "the stored delivery cannot be read and is left out; see its row");
+}
+
+/// Dead letters are on their way again.
+pub(crate) fn redriven(destination: &str, number: usize) {
+    counter!(REDRIVEN, "destination" => destination.to_owned()).increment(number as u64);
+    info!(destination, number, "dead letters sent on their way again");
+}
+
+/// A delivery came again under its id with another body; the first one counts.
+pub(crate) fn conflict(record: &domain::RecordId) {
+    error!(%record, "a delivery came again with another body and was left out");
+}
+
+/// A delivery names a destination that the configuration does not have.
+pub(crate) fn unknown_destination(destination: &str) {
+    warn!(
+        destination,
+        "no such destination in the configuration; its deliveries are held"
+    );
+}
+
+/// How a lane stands.
+pub(crate) fn lane(view: &LaneView) {
+    let name = || view.destination.to_string();
+    let counts = view.counts;
+    for (state, number) in [
+        ("queued", counts.queued + counts.behind),
+        ("inflight", counts.in_flight),
+        ("backoff", counts.delayed),
+    ] {
+        let held = view.resting.is_some() && state != "inflight";
+        let number = if held { 0 } else { number };
+        gauge!(PENDING, "destination" => name(), "state" => state).set(number as f64);
+    }
+    let held = if view.resting.is_some() {
+        counts.queued + counts.behind + counts.delayed
+    } else {
+        0
+    };
+    gauge!(PENDING, "destination" => name(), "state" => "held").set(held as f64);
+    let oldest = view.oldest.map_or(0.0, |at| at.0 as f64 / 1000.0);
+    gauge!(OLDEST, "destination" => name()).set(oldest);
+    gauge!(LAG, "destination" => name()).set(view.lag.as_seconds() as f64);
+    gauge!(RESTING, "destination" => name()).set(if view.resting.is_some() { 1.0 } else { 0.0 });
+    gauge!(DEAD_OPEN, "destination" => name()).set(counts.dead as f64);
+}

@@ -1,0 +1,246 @@
+//! The one writer of verdicts: everything that waits goes into one transaction.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::{Attempt, DestinationId, DossierKey, Outcome, OutcomeKind, RecordId, StepId};
+use log::{Record, Topic};
+use runtime::Clock;
+use store::{CommitError, Fence, Op, Row, Value, Write, row};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::Error;
+use crate::entry::Entry;
+use crate::lane::Ruling;
+use crate::tables::{ATTEMPTS, DELIVERED, DELIVERIES, FAILED, State};
+use crate::telemetry;
+
+/// The end of one attempt, to be made durable.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    /// The delivery after the attempt.
+    pub(crate) entry: Entry,
+    pub(crate) dossier: DossierKey,
+    pub(crate) step: StepId,
+    pub(crate) destination: DestinationId,
+    pub(crate) attempt: Attempt,
+    pub(crate) ruling: Ruling,
+}
+
+/// Verdicts on their way to the writer: lanes wait when the store does not keep up.
+pub(crate) type Sender = mpsc::Sender<Vec<Verdict>>;
+type Receiver = mpsc::Receiver<Vec<Verdict>>;
+
+/// Writes verdicts and publishes their outcomes.
+pub(crate) struct Verdicts {
+    incoming: Receiver,
+    outbox: consumer::Outbox,
+    epoch: i64,
+    clock: Clock,
+}
+
+/// The group of the verdicts: its own epoch and outbox, apart from the consumer's.
+pub(crate) const GROUP: &str = "courier-verdicts";
+
+const BATCHES_WAITING: usize = 256;
+const BATCHES_AT_ONCE: usize = 256;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+// === impl Verdicts ===
+
+impl Verdicts {
+    pub(crate) fn new(outbox: consumer::Outbox, epoch: i64, clock: Clock) -> (Self, Sender) {
+        let (sender, incoming) = mpsc::channel(BATCHES_WAITING);
+        let verdicts = Self {
+            incoming,
+            outbox,
+            epoch,
+            clock,
+        };
+        (verdicts, sender)
+    }
+
+    /// Works until every lane has ended.
+    pub(crate) async fn run(mut self) -> Result<(), Error> {
+        self.outbox.recover().await?;
+        let mut batches = Vec::new();
+        while self.incoming.recv_many(&mut batches, BATCHES_AT_ONCE).await > 0 {
+            let verdicts: Vec<Verdict> = batches.drain(..).flatten().collect();
+            self.write(&verdicts).await?;
+        }
+        Ok(self.outbox.settle().await?)
+    }
+
+    async fn write(&mut self, verdicts: &[Verdict]) -> Result<(), Error> {
+        let outgoing = vec![(Topic::Outcomes, verdicts.iter().map(outcome).collect())];
+        let ids = self.commit(verdicts, &outgoing).await?;
+        for verdict in verdicts {
+            telemetry::ruled(verdict);
+        }
+        Ok(self.outbox.publish(ids, outgoing).await?)
+    }
+
+    /// Writes the same rows until they are durable: a verdict is never lost because the store was
+    /// away, and the delivery is not sent again for that. Writing them twice changes nothing.
+    async fn commit(
+        &mut self,
+        verdicts: &[Verdict],
+        outgoing: &[(Topic, Vec<Record>)],
+    ) -> Result<Vec<i64>, Error> {
+        let ops = ops(verdicts);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let fence = Fence {
+                group: GROUP,
+                epoch: self.epoch,
+                moves: Vec::new(),
+            };
+            let mut write = Write::new(fence, self.clock.now().as_millisecond());
+            write.ops = ops.clone();
+            match self.outbox.commit(write, outgoing).await {
+                Ok(ids) => return Ok(ids),
+                Err(error @ CommitError::Transient { .. }) => telemetry::write_again(&error),
+                Err(error @ (CommitError::Fenced { .. } | CommitError::Fatal(_))) => {
+                    return Err(Error::Verdicts(error));
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+fn ops(verdicts: &[Verdict]) -> Vec<Op> {
+    let (mut delivered, mut failed, mut attempts) = (Vec::new(), Vec::new(), Vec::new());
+    for verdict in verdicts {
+        match verdict.ruling {
+            Ruling::Delivered => delivered.push(delivered_row(verdict)),
+            Ruling::Again { .. } | Ruling::Dead => {
+                failed.push(failed_row(verdict));
+                attempts.push(attempt_row(verdict));
+            }
+        }
+    }
+    let update = |columns, rows| Op::Update {
+        table: &DELIVERIES,
+        columns,
+        rows,
+    };
+    let mut ops = Vec::new();
+    if !delivered.is_empty() {
+        ops.push(update(DELIVERED, delivered));
+    }
+    if !failed.is_empty() {
+        ops.push(update(FAILED, failed));
+        ops.push(Op::Insert {
+            table: &ATTEMPTS,
+            rows: attempts,
+        });
+    }
+    ops
+}
+
+fn delivered_row(verdict: &Verdict) -> Row {
+    let Verdict { entry, attempt, .. } = verdict;
+    row![
+        entry.place.partition,
+        entry.place.offset,
+        State::Delivered as i32,
+        entry.tries,
+        attempt.class.as_str(),
+        attempt.detail.as_str(),
+        attempt.started_at.as_millisecond(),
+        millis(attempt.took),
+        Value::Null,
+    ]
+}
+
+fn failed_row(verdict: &Verdict) -> Row {
+    let Verdict { entry, attempt, .. } = verdict;
+    let state = if verdict.ruling == Ruling::Dead {
+        State::Dead
+    } else {
+        State::Pending
+    };
+    row![
+        entry.place.partition,
+        entry.place.offset,
+        state as i32,
+        entry.tries,
+        entry.charged,
+        entry.next_at.0,
+        attempt.class.as_str(),
+        attempt.detail.as_str(),
+        attempt.started_at.as_millisecond(),
+        millis(attempt.took),
+    ]
+}
+
+fn attempt_row(verdict: &Verdict) -> Row {
+    let Verdict { entry, attempt, .. } = verdict;
+    row![
+        entry.place.partition,
+        entry.place.offset,
+        attempt.number,
+        attempt.started_at.as_millisecond(),
+        millis(attempt.took),
+        attempt.class.as_str(),
+        attempt.detail.as_str(),
+    ]
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn outcome(verdict: &Verdict) -> Record {
+    let (delivery, step) = (verdict.entry.id, verdict.step.clone());
+    let (destination, attempt) = (verdict.destination.clone(), verdict.attempt.clone());
+    let ended_at = attempt.started_at.saturating_add(attempt.took);
+    let (word, kind) = match verdict.ruling {
+        Ruling::Delivered => (
+            "delivered",
+            OutcomeKind::Delivered {
+                delivery,
+                step,
+                destination,
+                attempt,
+            },
+        ),
+        Ruling::Again { at } => (
+            "attempt-failed",
+            OutcomeKind::AttemptFailed {
+                delivery,
+                step,
+                destination,
+                attempt,
+                next_at: at.timestamp(),
+            },
+        ),
+        Ruling::Dead => (
+            "dead-lettered",
+            OutcomeKind::DeadLettered {
+                delivery,
+                step,
+                destination,
+                attempt,
+            },
+        ),
+    };
+    let number = verdict.attempt.number.to_string();
+    outcome_record(Outcome {
+        id: RecordId::of("outcome", &[&delivery.to_string(), word, &number]),
+        dossier: verdict.dossier.clone(),
+        at: ended_at.unwrap_or(verdict.attempt.started_at),
+        kind,
+    })
+}
+
+/// The record of an outcome.
+pub(crate) fn outcome_record(outcome: Outcome) -> Record {
+    let dossier = outcome.dossier.clone();
+    let (attributes, data): (_, Bytes) = proto::encode_outcome(outcome);
+    consumer::record(&dossier, attributes, data)
+}
