@@ -1,0 +1,99 @@
+//! `lienthong bench`: throughput, latency and memory of `lienthong up`, each beside a baseline of the same
+//! run, because a shared machine swings by a factor of two from minute to minute.
+
+mod baseline;
+mod child;
+mod echo;
+mod figure;
+mod latency;
+mod load;
+mod machine;
+mod memory;
+mod throughput;
+
+use std::time::Duration;
+
+use crate::{
+    cli::{BenchArgs, Output},
+    command::up::any_signal,
+    exit::Failure,
+    output,
+    settings::Settings,
+};
+use child::Backend;
+use figure::{Figure, Report};
+
+/// What every measurement needs to know.
+pub(crate) struct Bench {
+    pub(crate) seconds: u64,
+    pub(crate) parked: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The system under test cannot be started, or a figure misses its target.
+pub async fn run(args: BenchArgs, settings: Settings, format: Output) -> Result<(), Failure> {
+    tokio::select! {
+        report = measure(&args, &settings) => finish(report?, format),
+        signal = any_signal() => {
+            signal?;
+            Err(Failure::Other(anyhow::anyhow!("stopped before all figures were there")))
+        }
+    }
+}
+
+fn finish(report: Report, format: Output) -> Result<(), Failure> {
+    match format {
+        Output::Json => output::json(&report)?,
+        Output::Table => report.print(),
+    }
+    let missed: Vec<&str> = report
+        .figures
+        .iter()
+        .filter(|figure| figure.met == Some(false))
+        .map(|figure| figure.name.as_str())
+        .collect();
+    if missed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Finding(format!("missed: {}", missed.join(", "))))
+}
+
+async fn measure(args: &BenchArgs, settings: &Settings) -> Result<Report, Failure> {
+    let bench = Bench {
+        seconds: args.seconds.max(3),
+        parked: args.parked,
+    };
+    let mut backends = vec![Backend::embedded()];
+    if let (Some(brokers), Some(postgres)) = (&args.brokers, &args.postgres) {
+        backends.push(Backend::real(brokers, postgres, settings));
+    } else {
+        output::note("Kafka and PostgreSQL are not measured: name --brokers and --postgres");
+    }
+    let steal = machine::Steal::begin();
+    let mut figures: Vec<Figure> = Vec::new();
+    let wanted = |name: &str| {
+        args.only
+            .as_ref()
+            .is_none_or(|only| name.contains(only.as_str()))
+    };
+    if wanted("baseline") {
+        figures.extend(baseline::measure(&backends, Duration::from_secs(5)).await?);
+    }
+    for backend in &backends {
+        if wanted("throughput") {
+            figures.extend(throughput::measure(&bench, backend).await?);
+        }
+        if wanted("latency") {
+            figures.extend(latency::measure(&bench, backend).await?);
+        }
+    }
+    if wanted("memory") {
+        figures.extend(memory::measure(&bench, &backends[0]).await?);
+    }
+    Ok(Report {
+        machine: machine::describe(steal),
+        figures,
+    })
+}

@@ -1,0 +1,86 @@
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use runtime::{Clock, Tasks};
+use simulator::{InstantInbox, Measure};
+use tokio::time;
+
+use super::{
+    Bench,
+    child::{Backend, Child},
+    echo::Echo,
+    figure::Figure,
+    load::{self, Load, Pace, QUICK},
+};
+
+const RATE: u64 = 500;
+const ROUNDS: u64 = 3;
+const SECONDS: u64 = 10;
+const STREAMS: u64 = 2;
+const TARGET_MILLIS: f64 = 100.0;
+
+/// From microseconds to a minute, three digits.
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are valid")
+}
+
+/// 99th percentiles from publish to first attempt, in rounds that alternate with the bare echo; the best
+/// round counts, for one neighbour on the machine spoils a round.
+pub(crate) async fn measure(_bench: &Bench, backend: &Backend) -> anyhow::Result<Vec<Figure>> {
+    let echo = Echo::start().await?;
+    let tasks = Tasks::default();
+    let any = ([127, 0, 0, 1], 0).into();
+    let inbox = InstantInbox::start(any, Measure::Latency, Clock::system(), &tasks)?;
+    let child = Child::start(backend, "latency", inbox.address()).await?;
+    let sample = load::event("echo", 0, QUICK, &Clock::system());
+    let span = Duration::from_secs(SECONDS);
+    let (mut ours, mut bare, mut medians) = (Vec::new(), Vec::new(), Vec::new());
+    one_round(&child, &inbox, "warm", 2).await?;
+    inbox.take_latencies();
+    for round in 0..ROUNDS {
+        let base = echo.unary_latency(RATE, &sample, span).await;
+        bare.push(base.value_at_quantile(0.99) as f64 / 1000.0);
+        one_round(&child, &inbox, &format!("l{round}"), SECONDS).await?;
+        let micros = inbox.take_latencies();
+        ours.push(micros.value_at_quantile(0.99) as f64 / 1000.0);
+        medians.push(micros.value_at_quantile(0.5) as f64 / 1000.0);
+    }
+    child.stop().await;
+    echo.stop().await;
+    let _ = tasks.drain(Duration::from_secs(1)).await;
+    let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
+    let name = format!("latency.p99.{}", backend.name);
+    let mut p99 = Figure::at_most(name, least(&ours), "ms", TARGET_MILLIS);
+    p99.baseline = Some(least(&bare));
+    p99.spread = Some((least(&ours), most(&ours)));
+    let p50 = Figure::plain(
+        format!("latency.p50.{}", backend.name),
+        least(&medians),
+        "ms",
+    );
+    Ok(vec![p99, p50])
+}
+
+async fn one_round(
+    child: &Child,
+    inbox: &InstantInbox,
+    run: &str,
+    seconds: u64,
+) -> anyhow::Result<()> {
+    let tasks = Tasks::default();
+    let count = RATE * seconds;
+    let before = inbox.distinct() as u64;
+    let pace = Pace::Rate(RATE);
+    let _load = Load::start(&child.gateway, run, QUICK, STREAMS, count, pace, &tasks).await?;
+    let deadline = Instant::now() + Duration::from_secs(seconds + 30);
+    while (inbox.distinct() as u64) < before + count {
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "not everything arrived within {seconds} + 30 s"
+        );
+        time::sleep(Duration::from_millis(20)).await;
+    }
+    let _ = tasks.drain(Duration::from_millis(100)).await;
+    Ok(())
+}

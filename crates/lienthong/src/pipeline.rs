@@ -1,0 +1,326 @@
+//! The roles wired to one log, one store and one plan: what `up` and each single-role command start.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use log::Log;
+use router::Plan;
+use runtime::{Admin, AdminError, Clock, Health, Metrics, Tasks};
+use store::Store;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+use crate::{plan, plan::PlanError, settings::Settings};
+
+/// One of the services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Takes events from agencies.
+    Gateway,
+    /// Decides which steps open.
+    Router,
+    /// Hands work over.
+    Courier,
+    /// Answers where dossiers stand.
+    Tracker,
+}
+
+/// What roles are made of. Cheap to clone; clones share log and store.
+#[derive(Clone)]
+pub struct Pipeline {
+    settings: Settings,
+    plan: Plan,
+    log: Log,
+    store: Option<Store>,
+    clock: Clock,
+    health: Health,
+}
+
+/// Where the roles that were started answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Addresses {
+    /// Events are published here.
+    pub gateway: Option<SocketAddr>,
+    /// Dossiers are asked for here.
+    pub tracker: Option<SocketAddr>,
+    /// Lanes and dead letters are asked for here.
+    pub courier: Option<SocketAddr>,
+    /// Metrics and health are served here.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Roles cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Routes, destinations, calendars or units.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The log.
+    #[error("cannot open the event log")]
+    Log(#[from] log::OpenError),
+    /// The store.
+    #[error("cannot open the store")]
+    Store(#[from] store::OpenError),
+    /// The gateway.
+    #[error("cannot start the gateway")]
+    Gateway(#[from] gateway::Error),
+    /// The courier.
+    #[error("cannot start the courier")]
+    Courier(#[from] courier::StartError),
+    /// The tracker.
+    #[error("cannot start the tracker")]
+    Tracker(#[from] tracker::Error),
+    /// The operators' page.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// A role would speak plaintext on a network.
+    #[error("refusing to listen on {address} without TLS: set `{setting}` to a loopback address")]
+    Plaintext {
+        /// The address.
+        address: SocketAddr,
+        /// Its setting.
+        setting: &'static str,
+    },
+    /// An address cannot be had.
+    #[error(
+        "cannot listen on {address}; is another process using the port? choose another with `{setting}`"
+    )]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Its setting.
+        setting: &'static str,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+// === impl Role ===
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Gateway, Self::Router, Self::Courier, Self::Tracker];
+
+    /// The name in commands, health and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Router => "router",
+            Self::Courier => "courier",
+            Self::Tracker => "tracker",
+        }
+    }
+}
+
+// === impl Pipeline ===
+
+impl Pipeline {
+    /// Reads the plan, and opens the log and, where a role needs it, the store.
+    ///
+    /// # Errors
+    /// What cannot be read or opened, where, and what to do.
+    pub async fn open(
+        settings: Settings,
+        roles: &[Role],
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let plan = plan::load(&settings.routes)?;
+        Self::open_with(settings, plan, roles, clock).await
+    }
+
+    /// The same with a plan that is in memory already.
+    ///
+    /// # Errors
+    /// What cannot be opened, where, and what to do.
+    pub async fn open_with(
+        settings: Settings,
+        plan: Plan,
+        roles: &[Role],
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let log = Log::open(settings.log_config(&clock)).await?;
+        let store = if roles.iter().any(|role| *role != Role::Gateway) {
+            Some(Store::open(settings.store_config()).await?)
+        } else {
+            None
+        };
+        Ok(Self {
+            settings,
+            plan,
+            log,
+            store,
+            clock,
+            health: Health::default(),
+        })
+    }
+
+    /// The same pipeline over another log and store, for tests that wrap them.
+    #[must_use]
+    pub fn over(mut self, log: Log, store: Store) -> Self {
+        self.log = log;
+        self.store = Some(store);
+        self
+    }
+
+    /// Takes every address, then starts the roles under `tasks`.
+    ///
+    /// # Errors
+    /// The first role that cannot start.
+    pub async fn start(&self, roles: &[Role], tasks: &Tasks) -> Result<Addresses, StartError> {
+        let mut addresses = Addresses::default();
+        for role in roles {
+            match role {
+                Role::Gateway => addresses.gateway = Some(self.start_gateway(tasks).await?),
+                Role::Router => self.start_router(tasks),
+                Role::Courier => addresses.courier = self.start_courier(tasks).await?,
+                Role::Tracker => addresses.tracker = self.start_tracker(tasks).await?,
+            }
+        }
+        Ok(addresses)
+    }
+
+    /// Serves the operators' page.
+    ///
+    /// # Errors
+    /// Its address cannot be had.
+    pub async fn start_admin(
+        &self,
+        metrics: Option<Metrics>,
+        tasks: &Tasks,
+    ) -> Result<SocketAddr, StartError> {
+        let admin = Admin::bind(self.settings.admin.listen).await?;
+        let address = admin.address();
+        let health = self.health.clone();
+        tasks.spawn("admin", |stop| admin.run(health, metrics, stop));
+        Ok(address)
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The store, where a role needed it.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    /// How the roles stand.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    async fn start_gateway(&self, tasks: &Tasks) -> Result<SocketAddr, StartError> {
+        let gateway = gateway::Gateway::new(
+            self.settings.gateway_config(),
+            self.log.clone(),
+            self.clock.clone(),
+            self.health.clone(),
+            tasks.clone(),
+        );
+        let bound = gateway.bind().await?;
+        let address = bound.address();
+        tasks.spawn("gateway", |stop| bound.run(stop));
+        Ok(address)
+    }
+
+    async fn start_courier(&self, tasks: &Tasks) -> Result<Option<SocketAddr>, StartError> {
+        let Some(store) = self.store.clone() else {
+            return Ok(None);
+        };
+        let listener = self
+            .listen(self.settings.courier.listen, "courier.listen")
+            .await?;
+        let address = listener.local_addr().ok();
+        let destinations = self.plan.routes.destinations().cloned().collect();
+        let mut config = courier::Config::new(destinations, Arc::clone(&self.plan.calendars));
+        config.consumer = self.settings.options();
+        let handle = courier::Service::start(
+            config,
+            self.log.clone(),
+            store,
+            self.clock.clone(),
+            tasks,
+            self.health.clone(),
+        )
+        .await?;
+        let service = handle.grpc();
+        tasks.spawn("courier-lanes", |stop| {
+            let incoming = TcpListenerStream::new(listener);
+            let server = Server::builder().add_service(service);
+            server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        });
+        Ok(address)
+    }
+
+    async fn start_tracker(&self, tasks: &Tasks) -> Result<Option<SocketAddr>, StartError> {
+        let Some(store) = self.store.clone() else {
+            return Ok(None);
+        };
+        let routes = &self.plan.routes;
+        let calendar_of = |destination: &domain::Destination| {
+            (destination.id.clone(), destination.calendar.clone())
+        };
+        let config = tracker::Config {
+            listen: self.settings.tracker.listen,
+            allow_plaintext: self.settings.gateway.allow_plaintext,
+            calendars: Arc::clone(&self.plan.calendars),
+            destinations: routes.destinations().map(calendar_of).collect(),
+            routes: routes
+                .routes()
+                .map(|route| (route.id.clone(), route.calendar.clone()))
+                .collect(),
+            options: self.settings.options(),
+        };
+        let (log, clock) = (self.log.clone(), self.clock.clone());
+        let handle =
+            tracker::Service::start(config, log, store, clock, tasks, &self.health).await?;
+        Ok(Some(handle.address()))
+    }
+
+    async fn listen(
+        &self,
+        address: SocketAddr,
+        setting: &'static str,
+    ) -> Result<TcpListener, StartError> {
+        if !address.ip().is_loopback() && !self.settings.gateway.allow_plaintext {
+            return Err(StartError::Plaintext { address, setting });
+        }
+        TcpListener::bind(address)
+            .await
+            .map_err(|source| StartError::Bind {
+                address,
+                setting,
+                source,
+            })
+    }
+
+    fn start_router(&self, tasks: &Tasks) {
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        let config = router::Config {
+            plan: self.plan.clone(),
+            options: self.settings.options(),
+        };
+        let service = router::Service::new(
+            config,
+            self.log.clone(),
+            store,
+            self.clock.clone(),
+            self.health.clone(),
+        );
+        tasks.spawn("router", |stop| service.run(stop));
+    }
+}
+
+/// Describes every metric, so that the page explains itself from the first scrape.
+pub fn describe_metrics() {
+    consumer::describe_metrics();
+    courier::describe_metrics();
+    gateway::describe_metrics();
+    router::describe_metrics();
+    store::describe_metrics();
+    tracker::describe_metrics();
+}

@@ -1,0 +1,271 @@
+//! Settings as they are written, validated once.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use runtime::{Clock, LogFormat, config::LoadError};
+use serde::Deserialize;
+
+/// The documented defaults.
+pub const DEFAULTS: &str = include_str!("../../../deploy/config/default.toml");
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where data lies.
+    pub data: Data,
+    /// The event log.
+    pub log: LogSettings,
+    /// The store.
+    pub store: StoreSettings,
+    /// Route, destination and calendar files.
+    pub routes: RoutesSettings,
+    /// The gateway.
+    pub gateway: GatewaySettings,
+    /// The tracker.
+    pub tracker: Listen,
+    /// The courier.
+    pub courier: Listen,
+    /// The operators' page.
+    pub admin: Listen,
+    /// Log lines.
+    pub logs: Logs,
+    /// Shutdown.
+    pub shutdown: Shutdown,
+}
+
+/// Where data lies.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// The directory.
+    pub dir: PathBuf,
+}
+
+/// The event log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// Which one.
+    pub kind: LogKind,
+    /// How long records stay.
+    pub retention_days: u32,
+    /// Where Kafka is.
+    pub kafka: KafkaSettings,
+}
+
+/// Which log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogKind {
+    /// One file.
+    Embedded,
+    /// Apache Kafka.
+    Kafka,
+}
+
+/// Where Kafka is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSettings {
+    /// Addresses, separated by commas.
+    pub brokers: String,
+    /// First part of topic names.
+    pub prefix: String,
+    /// Partitions of topics that are made.
+    pub partitions: i32,
+    /// Copies of topics that are made.
+    pub replication: i16,
+}
+
+/// The store.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSettings {
+    /// Which one.
+    pub kind: StoreKind,
+    /// How long record ids are remembered.
+    pub inbox_retention_days: u32,
+    /// Where PostgreSQL is.
+    pub postgres: PostgresSettings,
+}
+
+/// Which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// One file.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+}
+
+/// Where PostgreSQL is.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresSettings {
+    /// The connection string.
+    pub url: String,
+    /// The schema of the tables.
+    pub schema: String,
+}
+
+/// Where route, destination and calendar files lie; empty paths name the built-in samples.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoutesSettings {
+    /// Route files.
+    pub routes_dir: PathBuf,
+    /// Destination files.
+    pub destinations_dir: PathBuf,
+    /// Calendar files.
+    pub calendars_dir: PathBuf,
+}
+
+/// The gateway.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewaySettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Whether plaintext may be spoken off the loopback interface.
+    pub allow_plaintext: bool,
+    /// The largest event.
+    pub event_bytes: usize,
+    /// Events a second from one source.
+    pub rate: u32,
+    /// Events at once from one source.
+    pub burst: u32,
+}
+
+/// Where a role listens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// The address.
+    pub listen: SocketAddr,
+}
+
+/// Log lines.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    /// How they look.
+    pub format: LogFormat,
+    /// Which ones are shown.
+    pub filter: String,
+}
+
+/// Shutdown.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long roles may take.
+    pub grace_seconds: u64,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Defaults, then the file, then the environment.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a value is wrong.
+    pub fn load(file: Option<&Path>) -> Result<Self, LoadError> {
+        runtime::config::load(DEFAULTS, file)
+    }
+
+    /// The log that they describe, by the given clock.
+    pub fn log_config(&self, clock: &Clock) -> log::Config {
+        let retention = days(self.log.retention_days);
+        match self.log.kind {
+            LogKind::Embedded => {
+                let clock = clock.clone();
+                let now = std::sync::Arc::new(move || clock.now());
+                let mut embedded = log::Embedded::new(self.data.dir.join("log"), now);
+                embedded.retention = retention;
+                log::Config::Embedded(embedded)
+            }
+            LogKind::Kafka => {
+                let set = &self.log.kafka;
+                let mut kafka = log::Kafka::new(&set.brokers, &set.prefix);
+                kafka.partitions = set.partitions;
+                kafka.replication = set.replication;
+                kafka.retention = retention;
+                log::Config::Kafka(kafka)
+            }
+        }
+    }
+
+    /// The store that they describe.
+    pub fn store_config(&self) -> store::Config {
+        match self.store.kind {
+            StoreKind::Sqlite => store::Config::sqlite(self.data.dir.join("store.db")),
+            StoreKind::Postgres => {
+                let set = &self.store.postgres;
+                store::Config::postgres(&set.url, &set.schema)
+            }
+        }
+    }
+
+    /// How much roles read at once, and how long they remember ids.
+    pub fn options(&self) -> consumer::Options {
+        consumer::Options {
+            inbox_retention: days(self.store.inbox_retention_days),
+            ..consumer::Options::default()
+        }
+    }
+
+    /// The gateway's configuration.
+    pub fn gateway_config(&self) -> gateway::Config {
+        let set = &self.gateway;
+        let limits = gateway::Limits {
+            event_bytes: set.event_bytes,
+            rate: set.rate,
+            burst: set.burst,
+            ..gateway::Limits::default()
+        };
+        gateway::Config {
+            listen: set.listen,
+            allow_plaintext: set.allow_plaintext,
+            limits,
+        }
+    }
+
+    /// How long roles may take to finish.
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown.grace_seconds)
+    }
+}
+
+impl std::fmt::Debug for PostgresSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresSettings")
+            .field("url", &"***")
+            .field("schema", &self.schema)
+            .finish()
+    }
+}
+
+fn days(days: u32) -> Duration {
+    Duration::from_secs(u64::from(days) * 24 * 3600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_defaults_are_whole() {
+        let settings: Settings = runtime::config::load(DEFAULTS, None).unwrap();
+        assert_eq!(
+            (settings.log.kind, settings.store.kind),
+            (LogKind::Embedded, StoreKind::Sqlite)
+        );
+        assert!(settings.store.inbox_retention_days >= settings.log.retention_days);
+    }
+}
