@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use domain::{Attempt, Delivery, DeliveryId, DestinationId, Event, Outcome, OutcomeKind, StepId};
+use domain::{Attempt, Delivery, Event, Outcome, OutcomeKind};
 use jiff::Timestamp;
 use proto::{timestamp_to_wire, v1::TimelineEntry};
 use sha2::{Digest, Sha256};
@@ -115,23 +115,22 @@ fn of_delivery(delivery: &Delivery) -> TimelineEntry {
 }
 
 fn of_outcome(outcome: &Outcome) -> TimelineEntry {
-    let at = outcome.at;
-    let by_pipeline = |what, detail| entry(at, what, PIPELINE, outcome.id, detail);
-    match &outcome.kind {
+    let (at, kind) = (outcome.at, &outcome.kind);
+    let by_pipeline = |detail| entry(at, word(kind), PIPELINE, outcome.id, detail);
+    let (step, destination, delivery, detail) = match kind {
         OutcomeKind::DossierHeld { reason, detail } => {
-            by_pipeline("dossier-held", format!("{reason}: {detail}"))
+            return by_pipeline(format!("{reason}: {detail}"));
         }
-        OutcomeKind::DossierReleased => by_pipeline("dossier-released", String::new()),
-        OutcomeKind::DossierEnded { end, ended_at } => by_pipeline(
-            "dossier-ended",
-            format!("{end}, last step ended {ended_at}"),
-        ),
+        OutcomeKind::DossierReleased => return by_pipeline(String::new()),
+        OutcomeKind::DossierEnded { end, ended_at } => {
+            return by_pipeline(format!("{end}, last step ended {ended_at}"));
+        }
         OutcomeKind::FactKept {
             event: (source, id),
             reason,
         } => {
             let detail = format!("{reason}: an event of {source} moved no state");
-            entry(at, "fact-kept", PIPELINE, id, detail)
+            return entry(at, word(kind), PIPELINE, id, detail);
         }
         OutcomeKind::AttemptFailed {
             delivery,
@@ -139,59 +138,47 @@ fn of_outcome(outcome: &Outcome) -> TimelineEntry {
             destination,
             attempt,
             next_at,
-        } => {
-            let detail = format!("{}, next {next_at}", tried(attempt));
-            of_handover((at, "attempt-failed"), step, destination, delivery, detail)
-        }
+        } => (
+            step,
+            destination,
+            delivery,
+            format!("{}, next {next_at}", tried(attempt)),
+        ),
         OutcomeKind::Delivered {
             delivery,
             step,
             destination,
             attempt,
-        } => of_handover(
-            (at, "delivered"),
-            step,
-            destination,
-            delivery,
-            tried(attempt),
-        ),
-        OutcomeKind::DeadLettered {
+        }
+        | OutcomeKind::DeadLettered {
             delivery,
             step,
             destination,
             attempt,
-        } => of_handover(
-            (at, "dead-lettered"),
-            step,
-            destination,
-            delivery,
-            tried(attempt),
-        ),
+        } => (step, destination, delivery, tried(attempt)),
         OutcomeKind::Redriven {
             delivery,
             step,
             destination,
             reason,
-        } => of_handover(
-            (at, "redriven"),
-            step,
-            destination,
-            delivery,
-            reason.clone(),
-        ),
+        } => (step, destination, delivery, reason.clone()),
+    };
+    TimelineEntry {
+        step: step.to_string(),
+        ..entry(at, word(kind), destination.as_str(), delivery, detail)
     }
 }
 
-fn of_handover(
-    (at, what): (Timestamp, &str),
-    step: &StepId,
-    destination: &DestinationId,
-    delivery: &DeliveryId,
-    detail: String,
-) -> TimelineEntry {
-    TimelineEntry {
-        step: step.to_string(),
-        ..entry(at, what, destination.as_str(), delivery, detail)
+fn word(kind: &OutcomeKind) -> &'static str {
+    match kind {
+        OutcomeKind::DossierHeld { .. } => "dossier-held",
+        OutcomeKind::DossierReleased => "dossier-released",
+        OutcomeKind::DossierEnded { .. } => "dossier-ended",
+        OutcomeKind::FactKept { .. } => "fact-kept",
+        OutcomeKind::AttemptFailed { .. } => "attempt-failed",
+        OutcomeKind::Delivered { .. } => "delivered",
+        OutcomeKind::DeadLettered { .. } => "dead-lettered",
+        OutcomeKind::Redriven { .. } => "redriven",
     }
 }
 

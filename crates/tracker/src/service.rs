@@ -160,3 +160,6 @@ impl Handle {
         lag::lag(&self.log, &self.api.store).await
     }
 }
+
+#[cfg(test)]
+mod tests;
