@@ -60,13 +60,9 @@ fn reply(status: StatusCode, detail: &str) -> Response {
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<Case, InvalidField> {
     let opened_at: Timestamp = required(headers, "ce-time")?;
     let received_on = opened_at.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let cause = match (
-        optional(headers, "ce-causesource")?,
-        optional(headers, "ce-causeid")?,
-    ) {
-        (Some(source), Some(id)) => Some((source, id)),
-        _ => None,
-    };
+    let cause: Option<String> = optional(headers, "ce-cause")?;
+    let cause = cause.as_deref().and_then(|cause| cause.split_once('/'));
+    let cause = cause.and_then(|(source, id)| Some((source.parse().ok()?, id.parse().ok()?)));
     Ok(Case {
         delivery: required(headers, "ce-id")?,
         dossier: required(headers, "ce-subject")?,
@@ -119,8 +115,79 @@ where
         reason,
     };
     let text = value.to_str().map_err(|error| invalid(error.to_string()))?;
-    let parsed = text
+    let parsed = percent_decoded(text)
         .parse()
         .map_err(|error: T::Err| invalid(error.to_string()))?;
     Ok(Some(parsed))
+}
+
+/// Undoes the encoding of the CloudEvents HTTP binding (1.0.2, §3.1.3.2); what is no encoding stays.
+fn percent_decoded(text: &str) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        let digits = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(value) if *byte == b'%' => {
+                decoded.push(value);
+                rest = &tail[2..];
+            }
+            _ => {
+                decoded.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn headers() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("ce-id", "0af7651916cd43dd8448eb211c80319c"),
+            ("ce-subject", "d%251"),
+            ("ce-time", "2026-09-21T02:00:00Z"),
+            ("ce-procedure", "3.000722"),
+            ("ce-unit", "14797"),
+            ("ce-unitvalidon", "2026-09-20"),
+            ("ce-step", "health-card"),
+            ("ce-cause", "demo-desk-38/e/1"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_cloud_event_is_read_from_its_headers() {
+        let case = read(&headers(), b"{}").unwrap();
+        assert_eq!(case.dossier.as_str(), "d%1");
+        assert_eq!(case.unit.valid_on.to_string(), "2026-09-20");
+        let cause = ("demo-desk-38".parse().unwrap(), "e/1".parse().unwrap());
+        assert_eq!(case.cause, Some(cause));
+        assert_eq!(case.data, Digest::of(b"{}"));
+        assert_eq!(case.message, read(&headers(), b"{}").unwrap().message);
+        assert_ne!(case.message, read(&headers(), b"{} ").unwrap().message);
+    }
+
+    #[test]
+    fn a_missing_or_wrong_header_is_named() {
+        let mut wrong = headers();
+        wrong.insert("ce-unit", HeaderValue::from_static("999"));
+        assert_eq!(read(&wrong, b"").unwrap_err().field, "ce-unit");
+        wrong.remove("ce-id");
+        assert_eq!(read(&wrong, b"").unwrap_err().field, "ce-id");
+    }
+
+    #[test]
+    fn percent_decoding_leaves_what_is_no_encoding() {
+        assert_eq!(percent_decoded("%C4%90%C4%83ng%20k"), "Đăng k");
+        assert_eq!(percent_decoded("100%, %4, %zz"), "100%, %4, %zz");
+    }
 }
