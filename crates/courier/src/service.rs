@@ -56,7 +56,8 @@ impl Service {
 
         let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone());
         let (verdicts, verdict_sender) = Verdicts::new(outbox, verdict_epoch, clock.clone());
-        tasks.spawn("courier verdicts", |_stop| verdicts.run());
+        let own = verdict_sender.clone();
+        tasks.spawn("courier verdicts", |stop| verdicts.run(own, stop));
         let shared = Shared {
             store: store.clone(),
             clock: clock.clone(),
@@ -98,14 +99,19 @@ impl Service {
 // === impl Handle ===
 
 impl Handle {
-    /// The `Courier` service for operators.
+    /// The `Courier` service for operators, ready to be served.
     pub fn grpc(&self) -> CourierServer<Api> {
-        CourierServer::new(Api::new(
+        CourierServer::new(self.api())
+    }
+
+    /// The `Courier` service for callers in this process.
+    pub fn api(&self) -> Api {
+        Api::new(
             self.lanes.clone(),
             self.log.clone(),
             self.store.clone(),
             self.clock.clone(),
-        ))
+        )
     }
 
     /// How every lane stands, as `/status` shows it.

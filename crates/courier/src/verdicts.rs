@@ -9,6 +9,7 @@ use runtime::Clock;
 use store::{CommitError, Fence, Op, Row, Value, Write, row};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::entry::Entry;
@@ -62,13 +63,23 @@ impl Verdicts {
         (verdicts, sender)
     }
 
-    /// Works until every lane has ended.
-    pub(crate) async fn run(mut self) -> Result<(), Error> {
+    /// Works until the stop, and then until every lane has ended. `own` keeps the channel open until
+    /// the stop, for there may be no lane at all.
+    pub(crate) async fn run(mut self, own: Sender, stop: CancellationToken) -> Result<(), Error> {
         self.outbox.recover().await?;
+        let mut own = Some(own);
         let mut batches = Vec::new();
-        while self.incoming.recv_many(&mut batches, BATCHES_AT_ONCE).await > 0 {
-            let verdicts: Vec<Verdict> = batches.drain(..).flatten().collect();
-            self.write(&verdicts).await?;
+        loop {
+            tokio::select! {
+                received = self.incoming.recv_many(&mut batches, BATCHES_AT_ONCE) => {
+                    if received == 0 {
+                        break;
+                    }
+                    let verdicts: Vec<Verdict> = batches.drain(..).flatten().collect();
+                    self.write(&verdicts).await?;
+                }
+                () = stop.cancelled(), if own.is_some() => own = None,
+            }
         }
         Ok(self.outbox.settle().await?)
     }

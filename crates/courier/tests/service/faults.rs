@@ -1,0 +1,257 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use log::{Record, Topic};
+use store::{
+    Backend, BoxFuture, CommitError, Committed, Kind, MigrateError, Offsets, Outgoing, Probe,
+    ReadError, Row, Schema, Store, Table, Value, Write,
+};
+
+use crate::agency::{self, Reply};
+use crate::harness::*;
+
+/// A store whose verdicts cannot be written for a while, or never are.
+struct Flaky {
+    inner: Arc<dyn Backend>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Default)]
+struct Faults {
+    /// Commits of verdicts fail, as when the database is away.
+    refuse: AtomicBool,
+    /// Commits of verdicts never end, as when the process dies in them.
+    hang: AtomicBool,
+    /// So many commits of the consumer land while their answer is lost.
+    lose_answers: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+// === impl Flaky ===
+
+impl Backend for Flaky {
+    fn migrate(&self, schemas: Vec<&'static Schema>) -> BoxFuture<'_, Result<(), MigrateError>> {
+        self.inner.migrate(schemas)
+    }
+
+    fn take_over(&self, group: &'static str) -> BoxFuture<'_, Result<i64, CommitError>> {
+        self.inner.take_over(group)
+    }
+
+    fn commit(&self, write: Write) -> BoxFuture<'_, Result<Committed, CommitError>> {
+        let verdicts = write.fence.group == "courier-verdicts";
+        let away = |unknown| CommitError::Transient {
+            unknown,
+            source: Arc::new(std::io::Error::other("scripted")),
+        };
+        if verdicts && self.faults.hang.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
+        if verdicts && self.faults.refuse.load(Ordering::SeqCst) {
+            self.faults.refused.fetch_add(1, Ordering::SeqCst);
+            return Box::pin(async move { Err(away(false)) });
+        }
+        let less = |left: usize| left.checked_sub(1);
+        let lost = &self.faults.lose_answers;
+        if !verdicts
+            && lost
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+                .is_ok()
+        {
+            return Box::pin(async move {
+                self.inner.commit(write).await?;
+                Err(away(true))
+            });
+        }
+        self.inner.commit(write)
+    }
+
+    fn published(
+        &self,
+        group: &'static str,
+        ids: Vec<i64>,
+    ) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.inner.published(group, ids)
+    }
+
+    fn prune_inbox(
+        &self,
+        group: &'static str,
+        before: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.inner.prune_inbox(group, before, limit)
+    }
+
+    fn offsets(&self, group: &'static str) -> BoxFuture<'_, Result<Offsets, ReadError>> {
+        self.inner.offsets(group)
+    }
+
+    fn seen(
+        &self,
+        group: &'static str,
+        ids: Vec<[u8; 16]>,
+    ) -> BoxFuture<'_, Result<HashMap<[u8; 16], i64>, ReadError>> {
+        self.inner.seen(group, ids)
+    }
+
+    fn get(
+        &self,
+        table: &'static Table,
+        keys: Vec<Row>,
+    ) -> BoxFuture<'_, Result<Vec<Row>, ReadError>> {
+        self.inner.get(table, keys)
+    }
+
+    fn query(
+        &self,
+        sql: String,
+        params: Vec<Value>,
+        kinds: Vec<Kind>,
+    ) -> BoxFuture<'_, Result<Vec<Row>, ReadError>> {
+        self.inner.query(sql, params, kinds)
+    }
+
+    fn outbox(
+        &self,
+        group: &'static str,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<(i64, Outgoing)>, ReadError>> {
+        self.inner.outbox(group, limit)
+    }
+
+    fn probe(&self, group: &'static str) -> BoxFuture<'_, Result<Probe, ReadError>> {
+        self.inner.probe(group)
+    }
+}
+
+fn flaky(world: &World) -> (Store, Arc<Faults>) {
+    let faults = Arc::new(Faults::default());
+    let store = Store::wrap(Flaky {
+        inner: world.store.backend(),
+        faults: faults.clone(),
+    });
+    (store, faults)
+}
+
+/// S9: a verdict waits for the store; the delivery is not sent again for that.
+#[tokio::test]
+async fn a_verdict_outlives_a_store_that_is_away() {
+    let world = World::new().await;
+    let (store, faults) = flaky(&world);
+    let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::Taken).await;
+    let courier = world
+        .courier_on(store, vec![grpc("justice", address)])
+        .await;
+    faults.refuse.store(true, Ordering::SeqCst);
+    world
+        .append((0..20).map(|n| delivery(&format!("d-{n}"), "a", "justice")))
+        .await;
+    seen.at_least(20).await;
+    eventually(|| async { (faults.refused.load(Ordering::SeqCst) >= 2).then_some(()) }).await;
+    assert!(world.outcomes().await.is_empty());
+
+    faults.refuse.store(false, Ordering::SeqCst);
+    world.outcomes_with(20, delivered).await;
+    courier.stop().await;
+    assert_eq!(seen.all().len(), 20);
+}
+
+/// C3, P3: killed between the answer and the verdict, the courier sends the same id and bytes again.
+#[tokio::test]
+async fn a_delivery_whose_verdict_was_never_written_comes_again_unchanged() {
+    let world = World::new().await;
+    let (store, faults) = flaky(&world);
+    let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::Taken).await;
+    let killed = world
+        .courier_on(store, vec![grpc("justice", address)])
+        .await;
+    faults.hang.store(true, Ordering::SeqCst);
+    world.append([delivery("d-1", "a", "justice")]).await;
+    seen.at_least(1).await;
+    assert!(world.outcomes().await.is_empty());
+
+    let courier = world.courier(vec![grpc("justice", address)]).await;
+    let arrivals = seen.at_least(2).await;
+    assert_eq!(
+        (&arrivals[0].id, &arrivals[0].bytes),
+        (&arrivals[1].id, &arrivals[1].bytes)
+    );
+    world.outcomes_with(1, delivered).await;
+    courier.stop().await;
+    drop(killed);
+}
+
+/// S8: the answer to a commit is lost although it landed; its deliveries still go out, once.
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_leaves_nothing_behind() {
+    let world = World::new().await;
+    let (store, faults) = flaky(&world);
+    let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::Taken).await;
+    let courier = world
+        .courier_on(store, vec![grpc("justice", address)])
+        .await;
+    faults.lose_answers.store(1, Ordering::SeqCst);
+    world
+        .append((0..5).map(|n| delivery(&format!("d-{n}"), "a", "justice")))
+        .await;
+    seen.at_least(5).await;
+    assert_eq!(world.outcomes_with(5, delivered).await.len(), 5);
+    courier.stop().await;
+    assert_eq!(seen.all().len(), 5);
+}
+
+/// O4: the newest courier owns the work; the older one stops at its next write.
+#[tokio::test]
+async fn an_older_courier_is_fenced() {
+    let world = World::new().await;
+    let older = world.courier(vec![]).await;
+    let newer = world.courier(vec![]).await;
+    world.append([delivery("d-1", "a", "justice")]).await;
+    soon(older.tasks.stopping()).await;
+    assert!(!newer.tasks.stop_token().is_cancelled());
+    newer.stop().await;
+}
+
+/// B9, G3: what cannot be read is kept with its reason, another body under a known id is left out,
+/// and the rest goes on.
+#[tokio::test]
+async fn a_bad_record_disturbs_nothing_else() {
+    let world = World::new().await;
+    let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::Taken).await;
+    let courier = world.courier(vec![grpc("justice", address)]).await;
+    let headers = |kind: &str, id: &str| {
+        vec![
+            ("source".into(), "lienthong".to_owned()),
+            ("id".into(), id.to_owned()),
+            ("type".into(), kind.to_owned()),
+        ]
+    };
+    let record = |kind, id, value| Record {
+        key: "d-1".to_owned(),
+        headers: headers(kind, id),
+        value,
+    };
+    let bad = vec![
+        record(proto::DELIVERY_TYPE, "1", Bytes::from_static(b"\xff\xff")),
+        record("vn.lienthong.unheard-of.v1", "2", Bytes::new()),
+        record(proto::REDRIVE_TYPE, "3", Bytes::from_static(b"no id")),
+    ];
+    world.log.append(Topic::Deliveries, bad).await.unwrap();
+    let good = delivery("d-1", "a", "justice");
+    let mut altered = good.clone();
+    altered.task = "something else".to_owned();
+    world.append([good.clone(), altered, good]).await;
+    world.append([delivery("d-2", "a", "justice")]).await;
+
+    seen.at_least(2).await;
+    world.outcomes_with(2, delivered).await;
+    let sql = "select record_offset from unreadable_records where grp = 'courier' order by 1";
+    let rows = world.store.query(sql, [], &[Kind::Int]).await.unwrap();
+    let offsets: Vec<_> = rows.iter().map(|row| row.int(0).unwrap()).collect();
+    assert_eq!(offsets, [0, 1, 2]);
+    courier.stop().await;
+    assert_eq!(seen.all().len(), 2);
+}

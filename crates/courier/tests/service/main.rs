@@ -1,0 +1,10 @@
+//! The courier as a whole: a real store and log in a scratch directory, scripted agencies on the
+//! loopback interface.
+
+mod agency;
+mod arriving;
+mod away;
+mod dead_letters;
+mod faults;
+mod harness;
+mod http_inbox;
