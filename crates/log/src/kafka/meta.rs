@@ -120,18 +120,12 @@ impl Meta {
 
     /// Refuses a cursor whose offset is not there.
     pub(super) fn check(&self, at: Cursor) -> Result<(), ReadError> {
-        let (first, end) = self.watermarks(at.topic, at.partition)?;
-        if at.offset < first || at.offset > end {
-            return Err(ReadError::gone(at, first, end));
-        }
-        Ok(())
+        self.end_behind(at).map(|_| ())
     }
 
     /// When the record under a cursor was appended.
     pub(super) fn appended_at(&self, at: Cursor) -> Result<Option<Timestamp>, ReadError> {
-        self.check(at)?;
-        let (_, end) = self.watermarks(at.topic, at.partition)?;
-        if at.offset == end {
+        if self.end_behind(at)? == at.offset {
             return Ok(None);
         }
         let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,6 +159,15 @@ impl Meta {
         time.ok_or_else(|| ReadError::Transient {
             reason: "no answer from the brokers".into(),
         })
+    }
+
+    /// The partition's end, unless the cursor's offset is not there.
+    fn end_behind(&self, at: Cursor) -> Result<i64, ReadError> {
+        let (first, end) = self.watermarks(at.topic, at.partition)?;
+        if at.offset < first || at.offset > end {
+            return Err(ReadError::gone(at, first, end));
+        }
+        Ok(end)
     }
 
     /// Asks again while a partition changes its leader.

@@ -27,7 +27,8 @@ const QUEUE_KIB: u32 = 48 << 10;
 /// How long to wait when the library's queue is full all the same.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
 
-type Live = ThreadedProducer<Context>;
+/// A client. Closing it waits for its thread, so that is done where waiting disturbs nobody.
+struct Live(Option<ThreadedProducer<Context>>);
 
 /// Appends to the brokers; replaces its own client when that has failed for good.
 pub(super) struct Producer {
@@ -55,9 +56,7 @@ impl Producer {
             .set("queue.buffering.max.messages", "500000")
             // The Java client's choice; records without a key stay together, and in order.
             .set("partitioner", "murmur2");
-        let live = RwLock::new(Arc::new(
-            config.create_with_context(Context::new("producer"))?,
-        ));
+        let live = RwLock::new(Arc::new(Live::new(&config)?));
         let room = Arc::new(Semaphore::new(QUEUE_KIB as usize));
         Ok(Self {
             client: client.clone(),
@@ -97,7 +96,7 @@ impl Producer {
         let live = Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner));
         self.enqueue(&live, topic, records, &batch).await;
         let result = answer.await.map_err(|_| ended())?;
-        if result.is_err() && live.client().fatal_error().is_some() {
+        if result.is_err() && live.get().client().fatal_error().is_some() {
             self.replace(&live);
         }
         result
@@ -112,7 +111,7 @@ impl Producer {
                 .key(record.key.as_str())
                 .payload(&record.value[..])
                 .headers(convert::headers(record));
-            while let Err((error, again)) = live.send(message) {
+            while let Err((error, again)) = live.get().send(message) {
                 let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
                 if !full || Instant::now() >= deadline {
                     let fate = refused(&error, record.size());
@@ -130,27 +129,42 @@ impl Producer {
         if !Arc::ptr_eq(&live, failed) {
             return;
         }
-        match self.config.create_with_context(Context::new("producer")) {
+        match Live::new(&self.config) {
             Ok(fresh) => {
-                telemetry::producer_replaced(&format!("{:?}", failed.client().fatal_error()));
-                retire(std::mem::replace(&mut live, Arc::new(fresh)));
+                let reason = failed
+                    .get()
+                    .client()
+                    .fatal_error()
+                    .map(|(_, reason)| reason);
+                telemetry::producer_replaced(&reason.unwrap_or_default());
+                *live = Arc::new(fresh);
             }
             Err(error) => telemetry::producer_not_replaced(&error.to_string()),
         }
     }
 }
 
-impl Drop for Producer {
-    fn drop(&mut self) {
-        retire(Arc::clone(
-            &self.live.read().unwrap_or_else(PoisonError::into_inner),
-        ));
+// === impl Live ===
+
+impl Live {
+    fn new(config: &ClientConfig) -> KafkaResult<Self> {
+        config
+            .create_with_context(Context::new("producer"))
+            .map(Some)
+            .map(Self)
+    }
+
+    fn get(&self) -> &ThreadedProducer<Context> {
+        self.0.as_ref().expect("only `drop` takes it")
     }
 }
 
-/// Closing a client waits for its thread, so it is done where waiting disturbs nobody.
-fn retire(live: Arc<Live>) {
-    std::thread::spawn(move || drop(live));
+impl Drop for Live {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        // Without a thread the closure is dropped here, and the client with it.
+        std::thread::Builder::new().spawn(move || drop(client)).ok();
+    }
 }
 
 impl ProducerContext for Context {

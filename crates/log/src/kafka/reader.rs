@@ -165,7 +165,9 @@ impl Drop for KafkaReader {
     fn drop(&mut self) {
         // Closing a consumer waits for its threads, so it is done where waiting disturbs nobody.
         if let Some(consumer) = self.consumer.take() {
-            std::thread::spawn(move || drop(consumer));
+            std::thread::Builder::new()
+                .spawn(move || drop(consumer))
+                .ok();
         }
     }
 }
