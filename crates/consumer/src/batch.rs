@@ -25,7 +25,7 @@ pub(crate) struct Known {
 pub(crate) fn identify(reads: Vec<Read>) -> Vec<Known> {
     let known = reads.into_iter().map(|read| {
         let (id, digest) = match &read {
-            Read::Ok(stored) => (*inbox_id(&stored.record).as_bytes(), digest(&stored.record)),
+            Read::Ok(stored) => (*inbox_id(stored).as_bytes(), digest(&stored.record)),
             Read::Broken { .. } => ([0; 16], 0),
         };
         Known { read, id, digest }
@@ -87,33 +87,33 @@ pub(crate) fn sift(
             },
         }
     }
-    batch.moves = next
-        .into_iter()
-        .map(|((topic, partition), next)| {
-            let topic = topic.label().to_owned();
-            let expected = offsets
-                .get(&(topic.clone(), partition))
-                .copied()
-                .unwrap_or(0);
-            Move {
-                topic,
-                partition,
-                expected,
-                next,
-            }
-        })
-        .collect();
+    batch.moves = moves(next, offsets);
     batch
 }
 
-/// The first eight bytes of the SHA-256 of what the record says; the trace context may differ.
+/// From where this instance read to behind what it has read.
+fn moves(next: BTreeMap<(Topic, i32), i64>, offsets: &Offsets) -> Vec<Move> {
+    let moves = next.into_iter().map(|((topic, partition), next)| {
+        let topic = topic.label().to_owned();
+        let expected = offsets.get(&(topic.clone(), partition));
+        Move {
+            expected: expected.copied().unwrap_or(0),
+            topic,
+            partition,
+            next,
+        }
+    });
+    moves.collect()
+}
+
+/// The first eight bytes of the SHA-256 of what the record says. The trace context may differ, and
+/// so may the order of the headers.
 fn digest(record: &Record) -> i64 {
     let mut hash = Sha256::new();
-    for (name, value) in record
-        .headers
-        .iter()
-        .filter(|(name, _)| name != "traceparent")
-    {
+    let headers = record.headers.iter();
+    let mut headers: Vec<_> = headers.filter(|(name, _)| name != "traceparent").collect();
+    headers.sort();
+    for (name, value) in headers {
         hash.update(name.as_bytes());
         hash.update([0]);
         hash.update(value.as_bytes());
@@ -172,6 +172,26 @@ mod tests {
             .collect();
         let again = sifted(vec![read(3, "a", "x"), read(4, "b", "x")], seen);
         assert_eq!((again.fresh.len(), again.inbox.len()), (1, 1));
+    }
+
+    #[test]
+    fn the_trace_and_the_order_of_headers_may_differ_in_a_repeat() {
+        let Read::Ok(first) = read(0, "a", "x") else {
+            unreachable!("it is whole");
+        };
+        let mut second = first.clone();
+        second.record.headers.reverse();
+        let trace = ("traceparent".into(), "00-1-2-01".to_owned());
+        second.record.headers.push(trace);
+        let batch = sifted(vec![Read::Ok(first), Read::Ok(second)], HashMap::new());
+        assert_eq!(batch.fresh.len(), 1);
+    }
+
+    #[test]
+    fn records_without_an_id_are_no_repeats_of_one_another() {
+        let batch = sifted(vec![read(0, "", "x"), read(1, "", "x")], HashMap::new());
+        let conflicts: Vec<bool> = batch.fresh.iter().map(|fresh| fresh.conflict).collect();
+        assert_eq!(conflicts, [false, false]);
     }
 
     #[test]

@@ -1,15 +1,20 @@
 use std::{
-    collections::BTreeMap,
+    mem,
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use log::{Cursor, Limit, Log, Read, Reader, Topic};
 use runtime::{Clock, Health, Readiness};
-use store::{CommitError, Fence, Offsets, Store, Write};
+use store::{Fence, Move, Offsets, Store, Write};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Decision, Error, Fold, Outbox, batch, outbox::by_topic, tables, telemetry};
+use crate::{
+    Decision, Error, Fold, Outbox, Unreadable, batch,
+    outbox::{by_topic, commit_error},
+    tables, telemetry,
+};
 
 /// Reads a group's topics and folds them, one transaction per batch.
 pub struct Consumer<F> {
@@ -20,6 +25,7 @@ pub struct Consumer<F> {
     clock: Clock,
     health: Health,
     options: Options,
+    decided: Decided,
 }
 
 /// How much a consumer takes at once.
@@ -35,6 +41,28 @@ pub struct Options {
 struct Position {
     offsets: Offsets,
     reader: Box<dyn Reader>,
+}
+
+/// What the fold was told of its last decision.
+#[derive(Default)]
+enum Decided {
+    /// Everything.
+    #[default]
+    Nothing,
+    /// Nothing yet, and no commit was tried.
+    Open,
+    /// Nothing yet: the answer to the commit was lost, the store's offsets will tell.
+    InDoubt(Landing),
+}
+
+/// What follows once a batch's transaction has landed.
+struct Landing {
+    moves: Vec<Move>,
+    unreadable: Vec<Unreadable>,
+    records: usize,
+    conflicts: usize,
+    begun: Instant,
+    at: Timestamp,
 }
 
 const WAIT: Duration = Duration::from_millis(500);
@@ -76,38 +104,41 @@ impl<F: Fold> Consumer<F> {
             clock,
             health,
             options,
+            decided: Decided::Nothing,
         }
     }
 
     /// Works until the stop, through passing faults of log and store.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let group = self.fold.group();
-        let mut outbox = Outbox::new(
-            group,
-            self.store.clone(),
-            self.log.clone(),
-            self.health.clone(),
-        );
+        let (store, log, health) = (self.store.clone(), self.log.clone(), self.health.clone());
+        let mut outbox = Outbox::new(group, store, log, health).until(stop.clone());
         let mut pause = FIRST_PAUSE;
         while !stop.is_cancelled() {
-            match self.work(&mut outbox, &stop, &mut pause).await {
-                Ok(()) => break,
-                Err(error) if is_passing(&error) => {
-                    self.fold.rolled_back();
-                    telemetry::retrying(group, "step", &error);
-                    self.health
-                        .set(group, Readiness::NotReady(error.to_string()));
-                    let _ = stop.run_until_cancelled(sleep(pause)).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-                Err(error) => {
-                    self.health
-                        .set(group, Readiness::NotReady(error.to_string()));
-                    return Err(error);
-                }
+            let Err(error) = self.work(&mut outbox, &stop, &mut pause).await else {
+                break;
+            };
+            let reason = Readiness::NotReady(error.to_string());
+            self.health.set(group, reason);
+            if !error.is_transient() {
+                return Err(error);
             }
+            if let Decided::Open = self.decided {
+                self.decided = Decided::Nothing;
+                self.fold.rolled_back();
+            }
+            telemetry::retrying(group, "step", &error);
+            let _ = stop.run_until_cancelled(sleep(pause)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        outbox.settle().await
+        match outbox.settle().await {
+            // What is not marked is published once more by the next start.
+            Err(error) if error.is_transient() => {
+                telemetry::retrying(group, "settle", &error);
+                Ok(())
+            }
+            settled => settled,
+        }
     }
 
     /// Works until the stop or the first fault; every fault leaves the truth in the store.
@@ -121,6 +152,7 @@ impl<F: Fold> Consumer<F> {
         outbox.recover().await?;
         let mut position = self.position().await?;
         let mut pruned = Instant::now();
+        let mut more_to_prune = false;
         self.health.set(self.fold.group(), Readiness::Ready);
         loop {
             let next = position.reader.next(self.options.limit, WAIT);
@@ -132,19 +164,23 @@ impl<F: Fold> Consumer<F> {
                 self.step(reads, &mut position.offsets, outbox).await?;
                 *pause = FIRST_PAUSE;
             }
-            if pruned.elapsed() > PRUNE_EVERY {
+            if more_to_prune || pruned.elapsed() > PRUNE_EVERY {
                 pruned = Instant::now();
-                self.prune().await?;
+                more_to_prune = self.prune().await?;
             }
         }
     }
 
-    async fn position(&self) -> Result<Position, Error> {
-        let mut offsets = self
-            .store
-            .offsets(self.fold.group())
-            .await
-            .map_err(Error::Read)?;
+    async fn position(&mut self) -> Result<Position, Error> {
+        let group = self.fold.group();
+        let mut offsets = self.store.offsets(group).await.map_err(Error::Read)?;
+        if let Decided::InDoubt(landing) = mem::take(&mut self.decided) {
+            if landing.is_in(&offsets) {
+                self.landed(landing, &mut offsets);
+            } else {
+                self.fold.rolled_back();
+            }
+        }
         let mut cursors = Vec::new();
         for topic in self.fold.topics() {
             for bounds in self.log.bounds(*topic).await.map_err(Error::Log)? {
@@ -168,107 +204,102 @@ impl<F: Fold> Consumer<F> {
         outbox: &mut Outbox,
     ) -> Result<(), Error> {
         let begun = Instant::now();
-        let group = self.fold.group();
         let at = self.clock.now();
         let known = batch::identify(reads);
         let ids: Vec<_> = known.iter().map(|known| known.id).collect();
-        let seen = self.store.seen(group, ids).await.map_err(Error::Read)?;
+        let seen = self.store.seen(self.fold.group(), ids);
+        let seen = seen.await.map_err(Error::Read)?;
         let batch = batch::sift(known, seen, offsets, at.as_millisecond());
+        self.decided = Decided::Open;
         let decision = if batch.fresh.is_empty() {
             Decision::default()
         } else {
-            self.fold
-                .decide(&batch.fresh, &self.store)
-                .await
-                .map_err(Error::Read)?
+            let decision = self.fold.decide(&batch.fresh, &self.store).await;
+            decision.map_err(Error::Read)?
         };
-
-        let fence = Fence {
-            group,
-            epoch: self.epoch,
-            moves: batch.moves,
-        };
-        let moves = fence.moves.clone();
-        let mut write = Write::new(fence, at.as_millisecond());
         let mut unreadable = batch.unreadable;
         unreadable.extend(decision.unreadable);
+        let landing = Landing {
+            moves: batch.moves,
+            unreadable,
+            records: batch.fresh.len(),
+            conflicts: batch.fresh.iter().filter(|fresh| fresh.conflict).count(),
+            begun,
+            at,
+        };
+        let mut write = Write::new(self.fence(&landing), at.as_millisecond());
         write.inbox = batch.inbox;
         write.ops = decision.ops;
-        write.ops.extend(tables::keep(group, &unreadable));
+        let kept = tables::keep(self.fold.group(), &landing.unreadable);
+        write.ops.extend(kept);
         let outgoing = by_topic(decision.outgoing);
-        let ids = outbox
-            .commit(write, &outgoing)
-            .await
-            .map_err(commit_error)?;
-
-        self.fold.committed();
-        for one in &unreadable {
-            telemetry::unreadable(group, one);
+        match outbox.commit(write, &outgoing).await {
+            Ok(ids) => {
+                self.landed(landing, offsets);
+                outbox.publish(ids, outgoing).await
+            }
+            Err(error) => {
+                if error.is_transient() {
+                    self.decided = Decided::InDoubt(landing);
+                }
+                Err(commit_error(error))
+            }
         }
-        let conflicts = batch.fresh.iter().filter(|fresh| fresh.conflict).count();
-        telemetry::folded(group, batch.fresh.len(), conflicts, begun.elapsed());
-        self.moved(moves, offsets, at);
-        outbox.publish(ids, outgoing).await
     }
 
-    fn moved(&self, moves: Vec<store::Move>, offsets: &mut Offsets, at: jiff::Timestamp) {
-        let group = self.fold.group();
-        let mut cursors: BTreeMap<(Topic, i32), i64> = BTreeMap::new();
-        for store::Move {
-            topic,
-            partition,
-            next,
-            ..
-        } in moves
-        {
-            if let Some(known) = Topic::ALL.into_iter().find(|known| known.label() == topic) {
-                telemetry::progressed(group, known, at);
-                cursors.insert((known, partition), next);
-            }
-            offsets.insert((topic, partition), next);
+    fn fence(&self, landing: &Landing) -> Fence {
+        Fence {
+            group: self.fold.group(),
+            epoch: self.epoch,
+            moves: landing.moves.clone(),
         }
-        let cursors: Vec<Cursor> = cursors
-            .into_iter()
-            .map(|((topic, partition), offset)| Cursor {
-                topic,
-                partition,
-                offset,
-            })
-            .collect();
+    }
+
+    /// Tells the fold, the metrics and the log's own group that a batch is durable.
+    fn landed(&mut self, landing: Landing, offsets: &mut Offsets) {
+        self.decided = Decided::Nothing;
+        self.fold.committed();
+        let group = self.fold.group();
+        for one in &landing.unreadable {
+            telemetry::unreadable(group, one);
+        }
+        let took = landing.begun.elapsed();
+        telemetry::folded(group, landing.records, landing.conflicts, took);
+        let mut cursors = Vec::with_capacity(landing.moves.len());
+        for step in landing.moves {
+            let known = Topic::ALL.into_iter().find(|t| t.label() == step.topic);
+            if let Some(topic) = known {
+                telemetry::progressed(group, topic, landing.at);
+                cursors.push(Cursor {
+                    topic,
+                    partition: step.partition,
+                    offset: step.next,
+                });
+            }
+            offsets.insert((step.topic, step.partition), step.next);
+        }
         self.log.committed(group, &cursors);
     }
 
-    async fn prune(&self) -> Result<(), Error> {
+    /// Forgets old inbox entries, some at a time; answers whether there may be more.
+    async fn prune(&self) -> Result<bool, Error> {
         let group = self.fold.group();
         let keep = i64::try_from(self.options.inbox_retention.as_millis()).unwrap_or(i64::MAX);
         let before = self.clock.now().as_millisecond().saturating_sub(keep);
-        self.store
-            .prune_inbox(group, before, PRUNE_ROWS)
-            .await
-            .map(drop)
-            .map_err(commit_error)
+        let pruned = self.store.prune_inbox(group, before, PRUNE_ROWS).await;
+        Ok(pruned.map_err(commit_error)? >= u64::from(PRUNE_ROWS))
     }
 }
 
-fn commit_error(error: CommitError) -> Error {
-    match error {
-        CommitError::Fenced { .. } => Error::Fenced(error),
-        CommitError::Transient { .. } | CommitError::Fatal(_) => Error::Commit(error),
-    }
-}
+// === impl Landing ===
 
-/// Whether the same step may succeed later. After a lost commit answer the store's offsets tell
-/// whether it landed, and the outbox is published from its rows.
-fn is_passing(error: &Error) -> bool {
-    match error {
-        Error::Commit(CommitError::Transient { .. })
-        | Error::Read(store::ReadError::Transient(_) | store::ReadError::TooLong { .. })
-        | Error::Log(log::ReadError::Transient { .. }) => true,
-        Error::Fenced(_)
-        | Error::Commit(CommitError::Fenced { .. } | CommitError::Fatal(_))
-        | Error::Read(store::ReadError::Row(_) | store::ReadError::Fatal(_))
-        | Error::Log(log::ReadError::Gone { .. } | log::ReadError::Fatal { .. })
-        | Error::Append(_)
-        | Error::Outbox { .. } => false,
+impl Landing {
+    /// Whether the store's offsets show that it landed. Read under the same epoch, so nobody else
+    /// can have moved them.
+    fn is_in(&self, offsets: &Offsets) -> bool {
+        self.moves.iter().all(|step| {
+            let stored = offsets.get(&(step.topic.clone(), step.partition));
+            stored.is_some_and(|stored| *stored >= step.next)
+        })
     }
 }

@@ -1,3 +1,5 @@
+use store::{CommitError, FenceBreach};
+
 /// Why a role stopped reading. None of these loses anything: the next start goes on from the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -16,6 +18,16 @@ pub enum Error {
     /// The log cannot be trusted any more.
     #[error("the log takes nothing more")]
     Append(#[source] log::AppendError),
+    /// The outbox holds records for a topic that this version does not know.
+    #[error(
+        "outbox row {row} is for the unknown topic `{topic}`; was it written by a newer version?"
+    )]
+    Topic {
+        /// The row.
+        row: i64,
+        /// The topic.
+        topic: String,
+    },
     /// The outbox holds something that is no batch of records.
     #[error("outbox row {row} is damaged")]
     Outbox {
@@ -25,4 +37,27 @@ pub enum Error {
         #[source]
         source: log::Undecodable,
     },
+}
+
+// === impl Error ===
+
+impl Error {
+    /// Whether the same step may succeed later. After a lost commit answer the store's offsets tell
+    /// whether it landed, and the outbox is published from its rows.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Commit(error) => error.is_transient(),
+            Self::Read(error) => error.is_transient(),
+            Self::Log(error) => error.is_transient(),
+            // Only at the stop: until then the outbox waits for the log.
+            Self::Append(error) => error.is_transient(),
+            // The epoch is checked first and still ours: an own write landed later than its answer
+            // was given up.
+            Self::Fenced(CommitError::Fenced {
+                breach: FenceBreach::Offset { .. },
+                ..
+            }) => true,
+            Self::Fenced(_) | Self::Topic { .. } | Self::Outbox { .. } => false,
+        }
+    }
 }

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use domain::RecordId;
-use log::{AppendError, Log, Record, Topic};
+use log::{AppendError, Log, Position, Record, Stored, Topic};
 use runtime::{Health, Readiness};
 use store::{CommitError, Outgoing, Store, Write};
-use tokio::time::sleep;
+use tokio::{select, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Error, telemetry};
 
@@ -17,13 +18,16 @@ pub struct Outbox {
     store: Store,
     log: Log,
     health: Health,
+    stop: CancellationToken,
     published: Vec<i64>,
 }
 
-/// What stands in an outbox row besides the records: nothing, so far.
-const ROWS_AT_ONCE: u32 = 64;
+const ROWS_AT_ONCE: u32 = 16;
+const ROW_BYTES: usize = 4 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long an append that is on its way may take once the stop was asked for.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 // === impl Outbox ===
 
@@ -35,8 +39,17 @@ impl Outbox {
             store,
             log,
             health,
+            stop: CancellationToken::new(),
             published: Vec::new(),
         }
+    }
+
+    /// Gives up at the stop what the log refuses then: it stays in the outbox, and the next start
+    /// publishes it. Without this, publishing waits for the log for ever.
+    #[must_use]
+    pub fn until(mut self, stop: CancellationToken) -> Self {
+        self.stop = stop;
+        self
     }
 
     /// Publishes every row that an earlier run left unmarked. Call once before the first commit.
@@ -51,19 +64,16 @@ impl Outbox {
                 return Ok(());
             }
             telemetry::recovered(self.group, rows.len());
-            let mut ids = Vec::with_capacity(rows.len());
             for (row, outgoing) in rows {
-                let records = log::decode_batch(outgoing.payload)
-                    .map_err(|source| Error::Outbox { row, source })?;
-                if let Some(topic) = topic(&outgoing.topic) {
-                    self.append(topic, records).await?;
-                }
-                ids.push(row);
+                let Outgoing { topic, payload } = outgoing;
+                let known = Topic::ALL.into_iter().find(|known| known.label() == topic);
+                let topic = known.ok_or(Error::Topic { row, topic })?;
+                let records =
+                    log::decode_batch(payload).map_err(|source| Error::Outbox { row, source })?;
+                self.append(topic, records).await?;
+                self.published.push(row);
             }
-            self.store
-                .published(self.group, ids)
-                .await
-                .map_err(commit_error)?;
+            self.settle().await?;
         }
     }
 
@@ -97,71 +107,140 @@ impl Outbox {
         ids: Vec<i64>,
         outgoing: Vec<(Topic, Vec<Record>)>,
     ) -> Result<(), Error> {
-        for (topic, records) in outgoing {
+        for ((topic, records), id) in outgoing.into_iter().zip(ids) {
             self.append(topic, records).await?;
+            self.published.push(id);
         }
-        self.published.extend(ids);
         Ok(())
     }
 
     /// Marks what was published and not marked yet. Call when nothing more will be written.
     pub async fn settle(&mut self) -> Result<(), Error> {
-        let ids = std::mem::take(&mut self.published);
+        let ids = self.published.clone();
         self.store
             .published(self.group, ids)
             .await
-            .map_err(commit_error)
+            .map_err(commit_error)?;
+        self.published.clear();
+        Ok(())
     }
 
     async fn append(&self, topic: Topic, records: Vec<Record>) -> Result<(), Error> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.log.append(topic, records.clone()).await {
-                Ok(_) if pause > FIRST_PAUSE => {
-                    self.health.set(self.group, Readiness::Ready);
+            let error = match self.append_once(topic, records.clone()).await {
+                Ok(_) => {
+                    if pause > FIRST_PAUSE {
+                        self.health.set(self.group, Readiness::Ready);
+                    }
                     return Ok(());
                 }
-                Ok(_) => return Ok(()),
-                Err(error @ (AppendError::Fatal { .. } | AppendError::TooLarge { .. })) => {
-                    return Err(Error::Append(error));
-                }
-                Err(error @ (AppendError::NotWritten { .. } | AppendError::Unknown { .. })) => {
-                    telemetry::retrying(self.group, "publish", &error);
-                    self.health
-                        .set(self.group, Readiness::NotReady(error.to_string()));
-                }
+                Err(error) if error.is_transient() => error,
+                Err(error) => return Err(Error::Append(error)),
+            };
+            telemetry::retrying(self.group, "publish", &error);
+            self.store.publish_failed(self.group, 1);
+            self.health
+                .set(self.group, Readiness::NotReady(error.to_string()));
+            if self.stop.run_until_cancelled(sleep(pause)).await.is_none() {
+                return Err(Error::Append(error));
             }
-            sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn append_once(
+        &self,
+        topic: Topic,
+        records: Vec<Record>,
+    ) -> Result<Vec<Position>, AppendError> {
+        let patience = async {
+            self.stop.cancelled().await;
+            sleep(LAST_WORD).await;
+        };
+        select! {
+            biased;
+            answer = self.log.append(topic, records) => answer,
+            () = patience => Err(AppendError::Unknown {
+                reason: "no answer before the stop".to_owned(),
+            }),
         }
     }
 }
 
-fn topic(label: &str) -> Option<Topic> {
-    Topic::ALL.into_iter().find(|topic| topic.label() == label)
-}
-
-fn commit_error(error: CommitError) -> Error {
+pub(crate) fn commit_error(error: CommitError) -> Error {
     match error {
         CommitError::Fenced { .. } => Error::Fenced(error),
         CommitError::Transient { .. } | CommitError::Fatal(_) => Error::Commit(error),
     }
 }
 
-/// Records by topic, each list in the order given.
+/// Records by topic, each list in the order given and small enough for one row and one append.
 pub fn by_topic(records: Vec<(Topic, Record)>) -> Vec<(Topic, Vec<Record>)> {
     let mut lists: Vec<(Topic, Vec<Record>)> = Vec::new();
+    let mut open = [None; Topic::ALL.len()];
     for (topic, record) in records {
-        match lists.iter_mut().find(|(known, _)| *known == topic) {
-            Some((_, list)) => list.push(record),
-            None => lists.push((topic, vec![record])),
+        let Some(slot) = Topic::ALL.into_iter().position(|known| known == topic) else {
+            continue;
+        };
+        let size = record.size();
+        match open[slot] {
+            Some((index, bytes)) if bytes + size <= ROW_BYTES => {
+                let list: &mut (Topic, Vec<Record>) = &mut lists[index];
+                list.1.push(record);
+                open[slot] = Some((index, bytes + size));
+            }
+            _ => {
+                open[slot] = Some((lists.len(), size));
+                lists.push((topic, vec![record]));
+            }
         }
     }
     lists
 }
 
-/// The inbox id of a record: of its source and id.
-pub(crate) fn inbox_id(record: &Record) -> RecordId {
-    let part = |name| record.header(name).unwrap_or_default();
-    RecordId::of("event", &[part("source"), part("id")])
+/// The inbox id of a record: of its source and id; of its place where it lacks one of them, for then
+/// nothing can be said to be its repeat.
+pub(crate) fn inbox_id(stored: &Stored) -> RecordId {
+    let part = |name| stored.record.header(name).filter(|text| !text.is_empty());
+    if let (Some(source), Some(id)) = (part("source"), part("id")) {
+        return RecordId::of("event", &[source, id]);
+    }
+    let Position { partition, offset } = stored.position;
+    let (partition, offset) = (partition.to_string(), offset.to_string());
+    RecordId::of("place", &[stored.topic.label(), &partition, &offset])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(key: &str, bytes: usize) -> Record {
+        Record {
+            key: key.to_owned(),
+            headers: Vec::new(),
+            value: vec![0; bytes].into(),
+        }
+    }
+
+    #[test]
+    fn records_are_grouped_by_topic_in_order_and_rows_stay_small() {
+        let third = ROW_BYTES / 3;
+        let records = (0..8).map(|number: usize| {
+            let topic = Topic::ALL[1 + number % 2];
+            (topic, record(&number.to_string(), third))
+        });
+        let lists = by_topic(records.collect());
+
+        let keys = |topic| -> Vec<Vec<&str>> {
+            let of = lists.iter().filter(|(known, _)| *known == topic);
+            of.map(|(_, list)| list.iter().map(|record| record.key.as_str()).collect())
+                .collect()
+        };
+        assert_eq!(keys(Topic::Deliveries), [vec!["0", "2"], vec!["4", "6"]]);
+        assert_eq!(keys(Topic::Outcomes), [vec!["1", "3"], vec!["5", "7"]]);
+        for (_, list) in &lists {
+            assert!(list.iter().map(Record::size).sum::<usize>() <= ROW_BYTES);
+        }
+    }
 }

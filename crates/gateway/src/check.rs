@@ -4,6 +4,9 @@ use domain::Event;
 use jiff::{SignedDuration, Timestamp};
 use proto::{InvalidField, v1};
 
+/// More than all attributes of an event together, and what the route adds on its way.
+const ENVELOPE: usize = 100_000;
+
 /// Reads and checks one event as it came in.
 pub(crate) fn check(
     wire: Option<v1::Event>,
@@ -24,6 +27,15 @@ pub(crate) fn check(
         return Err(InvalidField {
             field: "event.time",
             reason,
+        });
+    }
+    // The log refuses a whole append for one record that is too large.
+    let size = event.data.len() + ENVELOPE;
+    if size > log::MAX_RECORD_BYTES {
+        let most = log::MAX_RECORD_BYTES - ENVELOPE;
+        return Err(InvalidField {
+            field: "event.data",
+            reason: format!("has {} bytes, at most {most} are taken", event.data.len()),
         });
     }
     Ok(event)
@@ -86,6 +98,16 @@ pub(crate) mod tests {
         refused(|e| e.classification = 99, "event.classification");
         refused(|e| e.content_type = "json".to_owned(), "event.content_type");
         refused(|e| e.traceparent = "??".to_owned(), "event.traceparent");
+    }
+
+    #[test]
+    fn data_that_the_log_would_not_take_is_refused() {
+        let data = |bytes: usize| move |e: &mut v1::Event| e.data = vec![0; bytes].into();
+        let most = log::MAX_RECORD_BYTES - ENVELOPE;
+        refused(data(most + 1), "event.data");
+        let mut event = wire("e-1");
+        data(most)(&mut event);
+        assert!(check(Some(event), NOW.parse().unwrap(), Duration::ZERO).is_ok());
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Limits {
     pub rate: u32,
     /// Events a source may send at once after a pause.
     pub burst: u32,
+    /// How many connections may be open; further ones wait to be taken.
+    pub connections: usize,
     /// How many calls one connection may have open.
     pub calls_per_connection: usize,
     /// Bytes of events that wait for the log, over all connections.
@@ -37,6 +39,7 @@ impl Default for Limits {
             clock_skew: Duration::from_secs(300),
             rate: 20_000,
             burst: 40_000,
+            connections: 1_024,
             calls_per_connection: 64,
             bytes_in_flight: 32 << 20,
             answer_within: Duration::from_secs(8),

@@ -11,12 +11,14 @@
 
 mod check;
 mod config;
+mod connections;
 mod error;
 mod quota;
 mod serve;
 mod service;
 mod stack;
 mod status;
+mod stream;
 mod telemetry;
 
 pub use config::{Config, Limits};

@@ -1,17 +1,16 @@
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use log::Log;
-use proto::v1::gateway_server::GatewayServer;
+use proto::v1::gateway_server::{GatewayServer, SERVICE_NAME as GATEWAY};
 use runtime::{Clock, Health, Readiness, Tasks};
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tonic_health::pb::health_server::{Health as HealthApi, HealthServer};
 
 use crate::{
     Config, Error,
+    connections::Connections,
     service::{ROLE, Service},
-    stack,
+    stack, telemetry,
 };
 
 /// The gateway, not yet listening.
@@ -29,6 +28,9 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
 }
+
+/// How long callers may take to hang up at the stop, behind the longest answer.
+const HANG_UP: Duration = Duration::from_secs(2);
 
 // === impl Gateway ===
 
@@ -93,25 +95,35 @@ impl Bound {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name(GATEWAY)
+            .with_service_name(tonic_health::pb::health_server::SERVICE_NAME)
             .build_v1()
             .map_err(Error::Reflection)?;
-        let health_service = serving().await;
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        reporter.set_serving::<GatewayServer<Service>>().await;
         health.set(ROLE, Readiness::Ready);
-        stack::server(&limits)
+        let connections = Connections::new(self.listener, limits.connections);
+        let asked = stop.clone();
+        let serve = stack::server(&limits)
             .add_service(service)
             .add_service(health_service)
             .add_service(reflection)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), async move {
-                stop.cancelled().await;
+            .serve_with_incoming_shutdown(connections, async move {
+                asked.cancelled().await;
                 health.set(ROLE, Readiness::NotReady("stopping".to_owned()));
-            })
-            .await
-            .map_err(Error::Serve)
+                reporter.set_not_serving::<GatewayServer<Service>>().await;
+            });
+        let patience = async {
+            stop.cancelled().await;
+            sleep(limits.answer_within + HANG_UP).await;
+        };
+        tokio::select! {
+            biased;
+            served = serve => served.map_err(Error::Serve),
+            () = patience => {
+                telemetry::cut_off();
+                Ok(())
+            }
+        }
     }
-}
-
-async fn serving() -> HealthServer<impl HealthApi> {
-    let (reporter, service) = tonic_health::server::health_reporter();
-    reporter.set_serving::<GatewayServer<Service>>().await;
-    service
 }

@@ -3,21 +3,33 @@
 use std::time::Duration;
 
 use log::AppendError;
-use proto::InvalidField;
+use proto::{
+    InvalidField,
+    v1::{Refused, Unknown, publish_stream_response::Answer},
+};
 use tonic::{Code, Status, metadata::MetadataValue};
 
 /// Why an event was not accepted.
-#[derive(Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Rejection {
     /// A field is wrong: refused for good.
+    #[error(transparent)]
     Invalid(InvalidField),
     /// The source sends too fast.
+    #[error("too many events from this source, wait {0:.1?}")]
     OverQuota(Duration),
+    /// It found no room among the events that wait for the log.
+    #[error("too many events wait for the log, none was taken within {0:?}")]
+    Busy(Duration),
     /// The log certainly does not hold it.
+    #[error(transparent)]
     NotWritten(AppendError),
     /// The log may hold it.
+    #[error("{UNKNOWN}: {0}")]
     Unknown(String),
 }
+
+const UNKNOWN: &str = "the answer is unknown, send the event again with the same id";
 
 // === impl Rejection ===
 
@@ -27,6 +39,7 @@ impl Rejection {
         match self {
             Self::Invalid(_) => "invalid",
             Self::OverQuota(_) => "over-quota",
+            Self::Busy(_) => "busy",
             Self::NotWritten(_) => "not-written",
             Self::Unknown(_) => "unknown",
         }
@@ -34,42 +47,35 @@ impl Rejection {
 
     /// The answer of a unary call.
     pub(crate) fn into_status(self) -> Status {
+        let message = self.to_string();
         match self {
-            Self::Invalid(error) => Status::invalid_argument(error.to_string()),
+            Self::Invalid(_) => Status::invalid_argument(message),
             Self::OverQuota(wait) => {
-                let message = format!("too many events from this source, wait {wait:.1?}");
                 let mut status = Status::new(Code::ResourceExhausted, message);
-                let seconds = wait.as_secs_f64().ceil();
+                let seconds = wait.as_secs_f64().ceil().max(1.0);
                 if let Ok(value) = MetadataValue::try_from(format!("{seconds}")) {
                     status.metadata_mut().insert("retry-after", value);
                 }
                 status
             }
-            Self::NotWritten(error) => Status::unavailable(error.to_string()),
-            Self::Unknown(reason) => Status::unavailable(format!("{UNKNOWN}: {reason}")),
+            Self::Busy(_) | Self::NotWritten(_) | Self::Unknown(_) => Status::unavailable(message),
         }
     }
 
     /// The answer to one event of a stream.
-    pub(crate) fn into_answer(self) -> proto::v1::publish_stream_response::Answer {
-        use proto::v1::{Refused, Unknown, publish_stream_response::Answer};
+    pub(crate) fn into_answer(self) -> Answer {
+        let reason = self.to_string();
         match self {
-            Self::Invalid(error) => Answer::Refused(Refused {
-                field: error.field.to_owned(),
-                reason: error.reason,
+            Self::Invalid(InvalidField { field, reason }) => Answer::Refused(Refused {
+                field: field.to_owned(),
+                reason,
             }),
-            Self::OverQuota(wait) => Answer::Unknown(Unknown {
-                reason: format!("over quota, wait {wait:.1?}"),
-            }),
-            Self::NotWritten(error) => Answer::Unknown(Unknown {
-                reason: error.to_string(),
-            }),
-            Self::Unknown(reason) => Answer::Unknown(Unknown { reason }),
+            Self::OverQuota(_) | Self::Busy(_) | Self::NotWritten(_) | Self::Unknown(_) => {
+                Answer::Unknown(Unknown { reason })
+            }
         }
     }
 }
-
-const UNKNOWN: &str = "the answer is unknown, send the event again with the same id";
 
 impl From<AppendError> for Rejection {
     fn from(error: AppendError) -> Self {

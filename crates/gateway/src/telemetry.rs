@@ -46,24 +46,32 @@ pub(crate) fn sized(bytes: usize) {
 }
 
 pub(crate) fn rejected(method: &'static str, event: &str, rejection: &Rejection) {
+    debug!(event, error = %rejection, "event not accepted");
     let answer = match rejection {
-        Rejection::Invalid(error) => {
-            debug!(event, %error, "event refused");
-            "refused"
-        }
-        Rejection::OverQuota(_) => "unknown",
-        Rejection::NotWritten(error) => {
-            warn!(event, %error, "event not written");
-            "unknown"
-        }
-        Rejection::Unknown(reason) => {
+        Rejection::Invalid(_) => "refused",
+        Rejection::OverQuota(_) | Rejection::Busy(_) | Rejection::NotWritten(_) => "unknown",
+        Rejection::Unknown(_) => {
             counter!(UNKNOWN).increment(1);
-            warn!(event, reason, "answer unknown");
             "unknown"
         }
     };
     counter!(EVENTS, "method" => method, "answer" => answer).increment(1);
     counter!(REJECTED, "reason" => rejection.label()).increment(1);
+}
+
+/// The log took an append not at all, or not for certain: one line for all its events.
+pub(crate) fn not_taken(rejection: &Rejection) {
+    warn!(error = %rejection, "events not taken by the log");
+}
+
+/// No connection came of it; the listener goes on.
+pub(crate) fn not_connected(error: &std::io::Error) {
+    warn!(%error, "cannot take a connection");
+}
+
+/// Callers that did not hang up in time lose their connections; what was answered is in the log.
+pub(crate) fn cut_off() {
+    warn!("connections were still open when the stop had to be finished");
 }
 
 /// Counts an open call or stream as long as it lives.

@@ -1,5 +1,6 @@
 use domain::{
-    Attempt, AttemptClass, DossierEnd, FactReason, HoldReason, Outcome, OutcomeKind, RecordId,
+    Attempt, AttemptClass, DeliveryId, DestinationId, DossierEnd, FactReason, HoldReason, Outcome,
+    OutcomeKind, RecordId, StepId,
 };
 
 use crate::{
@@ -27,7 +28,7 @@ impl TryFrom<v1::Outcome> for Outcome {
             .kind
             .ok_or_else(|| InvalidField::missing("outcome.kind"))?;
         Ok(Self {
-            id: parse::<domain::DeliveryId>("outcome.id", &wire.id)
+            id: parse::<DeliveryId>("outcome.id", &wire.id)
                 .map(|id| RecordId::from(*id.as_bytes()))?,
             dossier: parse("outcome.dossier", &wire.dossier)?,
             at: timestamp_from_wire("outcome.at", wire.at)?,
@@ -47,12 +48,9 @@ fn kind_to_wire(kind: OutcomeKind) -> Kind {
             end: end.to_string(),
             ended_at: Some(timestamp_to_wire(ended_at)),
         }),
-        OutcomeKind::FactKept {
-            event: (source, id),
-            reason,
-        } => Kind::FactKept(v1::FactKept {
-            source: source.into(),
-            event_id: id.into(),
+        OutcomeKind::FactKept { event, reason } => Kind::FactKept(v1::FactKept {
+            source: event.0.into(),
+            event_id: event.1.into(),
             reason: reason.to_string(),
         }),
         OutcomeKind::AttemptFailed {
@@ -95,13 +93,22 @@ fn kind_to_wire(kind: OutcomeKind) -> Kind {
             step,
             destination,
             reason,
-        } => Kind::Redriven(v1::Redriven {
-            delivery: delivery.to_string(),
-            step: step.into(),
-            destination: destination.into(),
-            reason,
-        }),
+        } => redriven(delivery, step, destination, reason),
     }
+}
+
+fn redriven(
+    delivery: DeliveryId,
+    step: StepId,
+    destination: DestinationId,
+    reason: String,
+) -> Kind {
+    Kind::Redriven(v1::Redriven {
+        delivery: delivery.to_string(),
+        step: step.into(),
+        destination: destination.into(),
+        reason,
+    })
 }
 
 fn kind_from_wire(kind: Kind) -> Result<OutcomeKind, InvalidField> {

@@ -1,6 +1,6 @@
 use domain::{
     AgencyId, Delivery, DossierEnd, Event, EventId, EventKind, Fact, FactReason, HoldReason,
-    Outcome, OutcomeKind, RecordId, Status, Transition,
+    Outcome, OutcomeKind, RecordId, Status, StepId, Transition,
 };
 use jiff::Timestamp;
 
@@ -46,23 +46,12 @@ pub fn decide(dossier: &mut Dossier, event: &Event, conflict: bool, plan: &Plan)
     };
     match &event.step {
         None => fold_dossier(dossier, event, fact, &cause, &mut effects),
-        Some(id) => {
-            let route = dossier.route.as_ref().and_then(|id| plan.routes.route(id));
-            if route.is_some_and(|route| route.step(id).is_none()) {
-                effects.fact(dossier, &cause, FactReason::UnknownStep);
-                return effects;
-            }
-            let had_ended = dossier.end.is_some();
-            let step = dossier.step_mut(id);
-            let is_open = step.is_open;
-            let transition = step.insert(fact);
-            if had_ended && transition == Transition::Moves {
-                effects.fact(dossier, &cause, FactReason::AfterEnd);
-            } else if !is_open {
-                effects.fact(dossier, &cause, FactReason::StepNotOpen);
-            } else {
-                effects.note(dossier, &cause, transition);
-            }
+        Some(id) if dossier.may_have(id, plan) => {
+            fold_step(dossier, id, fact, &cause, &mut effects);
+        }
+        Some(_) => {
+            effects.fact(dossier, &cause, FactReason::UnknownStep);
+            return effects;
         }
     }
     advance(dossier, plan, &cause, &mut effects);
@@ -75,19 +64,32 @@ pub fn reopen(dossier: &mut Dossier, plan: &Plan) -> Effects {
     let Some(receipt) = &dossier.receipt else {
         return effects;
     };
+    let steps = dossier.steps.iter().filter_map(|step| step.history.fold());
     let cause = Cause {
         source: receipt.source.clone(),
         event: receipt.event.clone(),
-        at: dossier
-            .steps
-            .iter()
-            .filter_map(|s| s.history.fold())
-            .map(|f| f.since)
+        at: steps
+            .map(|fold| fold.since)
             .max()
-            .unwrap_or(receipt.at),
+            .unwrap_or(receipt.at)
+            .max(receipt.at),
     };
     advance(dossier, plan, &cause, &mut effects);
     effects
+}
+
+fn fold_step(dossier: &mut Dossier, id: &StepId, fact: Fact, cause: &Cause, effects: &mut Effects) {
+    let had_ended = dossier.end.is_some();
+    let step = dossier.step_mut(id);
+    let (is_open, had_product) = (step.is_open, step.has_product());
+    let transition = step.history.insert(fact);
+    if had_ended && transition == Transition::Moves && !had_product {
+        effects.fact(dossier, cause, FactReason::AfterEnd);
+    } else if !is_open {
+        effects.fact(dossier, cause, FactReason::StepNotOpen);
+    } else {
+        effects.note(dossier, cause, transition);
+    }
 }
 
 fn fold_dossier(
@@ -97,7 +99,12 @@ fn fold_dossier(
     cause: &Cause,
     effects: &mut Effects,
 ) {
+    let had_ended = dossier.end.is_some();
     let transition = dossier.history.insert(fact);
+    if had_ended && transition == Transition::Moves && !fact.status.is_success() {
+        effects.fact(dossier, cause, FactReason::AfterEnd);
+        return;
+    }
     effects.note(dossier, cause, transition);
     let Some(fold) = dossier.history.fold() else {
         return;
@@ -137,19 +144,23 @@ fn advance(dossier: &mut Dossier, plan: &Plan, cause: &Cause, effects: &mut Effe
         }
         return;
     }
-    match open::due(dossier, plan, cause) {
-        Ok(opened) => {
-            for delivery in opened {
-                dossier.step_mut(&delivery.step).is_open = true;
-                effects.deliveries.push(delivery);
+    // A step whose result came before it was opened opens its successors at once.
+    loop {
+        match open::due(dossier, plan, cause) {
+            Ok(opened) if opened.is_empty() => break,
+            Ok(opened) => {
+                for delivery in opened {
+                    dossier.step_mut(&delivery.step).is_open = true;
+                    effects.deliveries.push(delivery);
+                }
             }
-            effects.release(dossier, cause);
-        }
-        Err(held) => {
-            effects.hold(dossier, cause, held);
-            return;
+            Err(held) => {
+                effects.hold(dossier, cause, held);
+                return;
+            }
         }
     }
+    effects.release(dossier, cause);
     if let Some((end, ended_at)) = finished(dossier, plan) {
         effects.end(dossier, cause, end, ended_at);
     }
@@ -181,12 +192,23 @@ fn forget_payload(dossier: &mut Dossier, plan: &Plan) {
 // === impl Effects ===
 
 impl Effects {
-    fn push(&mut self, dossier: &Dossier, cause: &Cause, what: &str, kind: OutcomeKind) {
+    /// `ordinal` tells apart what one cause can bring about more than once, as a hold that later
+    /// starts release: a reader drops a second outcome with the same id.
+    fn push(
+        &mut self,
+        dossier: &Dossier,
+        cause: &Cause,
+        (what, ordinal): (&str, u32),
+        kind: OutcomeKind,
+    ) {
+        let (at, ordinal) = (cause.at.to_string(), ordinal.to_string());
         let parts = [
             what,
             dossier.key.as_str(),
             cause.source.as_str(),
             cause.event.as_str(),
+            &at,
+            &ordinal,
         ];
         let id = RecordId::of("outcome", &parts);
         self.outcomes.push(Outcome {
@@ -199,12 +221,8 @@ impl Effects {
 
     fn fact(&mut self, dossier: &Dossier, cause: &Cause, reason: FactReason) {
         let event = (cause.source.clone(), cause.event.clone());
-        self.push(
-            dossier,
-            cause,
-            reason.as_str(),
-            OutcomeKind::FactKept { event, reason },
-        );
+        let kind = OutcomeKind::FactKept { event, reason };
+        self.push(dossier, cause, (reason.as_str(), 0), kind);
     }
 
     fn note(&mut self, dossier: &Dossier, cause: &Cause, transition: Transition) {
@@ -221,17 +239,15 @@ impl Effects {
         }
         let Held { reason, detail } = held.clone();
         dossier.held = Some(held);
-        self.push(
-            dossier,
-            cause,
-            "held",
-            OutcomeKind::DossierHeld { reason, detail },
-        );
+        dossier.holds += 1;
+        let kind = OutcomeKind::DossierHeld { reason, detail };
+        self.push(dossier, cause, ("held", dossier.holds), kind);
     }
 
     fn release(&mut self, dossier: &mut Dossier, cause: &Cause) {
         if dossier.held.take().is_some() {
-            self.push(dossier, cause, "released", OutcomeKind::DossierReleased);
+            let what = ("released", dossier.holds);
+            self.push(dossier, cause, what, OutcomeKind::DossierReleased);
         }
     }
 
@@ -244,11 +260,7 @@ impl Effects {
         if let Some(receipt) = &mut dossier.receipt {
             receipt.data.clear();
         }
-        self.push(
-            dossier,
-            cause,
-            "ended",
-            OutcomeKind::DossierEnded { end, ended_at },
-        );
+        let kind = OutcomeKind::DossierEnded { end, ended_at };
+        self.push(dossier, cause, ("ended", 0), kind);
     }
 }

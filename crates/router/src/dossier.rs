@@ -2,10 +2,12 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use domain::{
-    AgencyId, Classification, DossierCode, DossierEnd, DossierKey, Event, EventId, Fact, History,
+    AgencyId, Classification, DossierCode, DossierEnd, DossierKey, Event, EventId, History,
     HoldReason, ProcedureCode, RouteId, StepId, UnitRef,
 };
 use jiff::Timestamp;
+
+use crate::Plan;
 
 /// What the router knows of one dossier: a function of its events alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Dossier {
     pub steps: Vec<Step>,
     /// Why it waits, if it does.
     pub held: Option<Held>,
+    /// How often it was held: tells one hold's records from another's.
+    pub holds: u32,
     /// How it ended, if it has.
     pub end: Option<DossierEnd>,
 }
@@ -72,6 +76,9 @@ pub struct Held {
 // === impl Dossier ===
 
 impl Dossier {
+    /// How many steps are remembered before the route says which there are.
+    const MAX_STEPS: usize = 64;
+
     /// A dossier of which nothing is known yet.
     pub fn new(key: DossierKey) -> Self {
         Self {
@@ -82,7 +89,19 @@ impl Dossier {
             route: None,
             steps: Vec::new(),
             held: None,
+            holds: 0,
             end: None,
+        }
+    }
+
+    /// Whether the route has that step; before the route is known, whether it is one of a few.
+    pub(crate) fn may_have(&self, id: &StepId, plan: &Plan) -> bool {
+        let route = self.route.as_ref().and_then(|id| plan.routes.route(id));
+        match route {
+            Some(route) => route.step(id).is_some(),
+            None => {
+                self.steps.len() < Self::MAX_STEPS || self.steps.iter().any(|step| step.id == *id)
+            }
         }
     }
 
@@ -116,13 +135,19 @@ impl Dossier {
         done.map(|step| step.id.clone()).collect()
     }
 
+    /// When all of these steps had ended; `None` while one has not.
+    pub(crate) fn ended_at(&self, ids: &[StepId]) -> Option<Timestamp> {
+        let ends = ids.iter().map(|id| {
+            let step = self.steps.iter().find(|step| step.id == *id)?;
+            step.ended_at()
+        });
+        ends.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
     /// When the last open step ended; `None` while one has not.
     pub(crate) fn all_ended_at(&self) -> Option<Timestamp> {
-        let ends = self
-            .steps
-            .iter()
-            .filter(|step| step.is_open)
-            .map(Step::ended_at);
+        let open = self.steps.iter().filter(|step| step.is_open);
+        let ends = open.map(Step::ended_at);
         ends.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 }
@@ -147,7 +172,7 @@ impl Receipt {
 // === impl Step ===
 
 impl Step {
-    fn has_product(&self) -> bool {
+    pub(crate) fn has_product(&self) -> bool {
         self.history
             .fold()
             .is_some_and(|fold| fold.status.is_success())
@@ -155,9 +180,5 @@ impl Step {
 
     fn ended_at(&self) -> Option<Timestamp> {
         self.history.fold().and_then(|fold| fold.ended_at)
-    }
-
-    pub(crate) fn insert(&mut self, fact: Fact) -> domain::Transition {
-        self.history.insert(fact)
     }
 }

@@ -25,6 +25,8 @@ struct StoredDossier {
     hold_detail: String,
     #[prost(string, optional, tag = "8")]
     end: Option<String>,
+    #[prost(uint32, tag = "9")]
+    holds: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -93,6 +95,7 @@ pub(crate) fn encode(dossier: &Dossier) -> Bytes {
             .map(|held| held.detail.clone())
             .unwrap_or_default(),
         end: dossier.end.map(|end| end.to_string()),
+        holds: dossier.holds,
     };
     stored.encode_to_vec().into()
 }
@@ -133,6 +136,7 @@ fn read(key: DossierKey, body: Bytes) -> Result<Dossier, String> {
             .map(step_in)
             .collect::<Result<_, _>>()?,
         held: reason.map(|reason| Held { reason, detail }),
+        holds: stored.holds,
         end,
     })
 }
@@ -210,4 +214,95 @@ fn step_in(stored: StoredStep) -> Result<Step, String> {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn history() -> impl Strategy<Value = History> {
+        let fact = (0..2_000_000_000_i64, 0..1_000_000_000_i32, 0..10_usize);
+        prop::collection::vec(fact, 0..6).prop_map(|facts| {
+            let mut history = History::default();
+            for (second, nanosecond, status) in facts {
+                let at = Timestamp::new(second, nanosecond).unwrap();
+                let status = Status::ALL[status];
+                history.insert(Fact { at, status });
+            }
+            history
+        })
+    }
+
+    fn receipt() -> impl Strategy<Value = Receipt> {
+        let data = prop::collection::vec(any::<u8>(), 0..40);
+        (0..2_000_000_000_i64, 0..4_usize, data).prop_map(|(second, class, data)| Receipt {
+            source: "desk".parse().unwrap(),
+            event: format!("e-{second}").parse().unwrap(),
+            at: Timestamp::from_second(second).unwrap(),
+            procedure: "3.000722.H56".parse().unwrap(),
+            unit: UnitRef {
+                code: "14797".parse().unwrap(),
+                valid_on: jiff::civil::date(2026, 9, 21),
+            },
+            classification: Classification::ALL[class],
+            content_type: "application/json".to_owned(),
+            data: data.into(),
+        })
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let id = "[a-z][a-z0-9-]{0,20}";
+        (id, any::<bool>(), history()).prop_map(|(id, is_open, history)| Step {
+            id: id.parse().unwrap(),
+            is_open,
+            history,
+        })
+    }
+
+    fn held() -> impl Strategy<Value = Held> {
+        let reasons = HoldReason::ALL;
+        ("\\PC{0,40}", 0..reasons.len()).prop_map(move |(detail, reason)| Held {
+            reason: reasons[reason],
+            detail,
+        })
+    }
+
+    prop_compose! {
+        fn dossier()(
+            history in history(),
+            receipt in prop::option::of(receipt()),
+            steps in prop::collection::vec(step(), 0..5),
+            held in prop::option::of(held()),
+            holds in any::<u32>(),
+            (coded, routed) in any::<(bool, bool)>(),
+            end in prop::option::of(0..DossierEnd::ALL.len()),
+        ) -> Dossier {
+            Dossier {
+                key: "d-1".parse().unwrap(),
+                code: coded.then(|| "H56.14-260921-0042".parse().unwrap()),
+                history,
+                receipt,
+                route: routed.then(|| "birth@2026-09-01".parse().unwrap()),
+                steps,
+                held,
+                holds,
+                end: end.map(|end| DossierEnd::ALL[end]),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_stored_is_read_again(dossier in dossier()) {
+            let read = decode(dossier.key.clone(), encode(&dossier)).unwrap();
+            prop_assert_eq!(read, dossier);
+        }
+
+        #[test]
+        fn other_bytes_are_damage_and_no_panic(body in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = decode("d-1".parse().unwrap(), body.into());
+        }
+    }
 }

@@ -17,3 +17,17 @@ pub enum Error {
     #[error("the router stopped")]
     Consumer(#[from] consumer::Error),
 }
+
+// === impl Error ===
+
+impl Error {
+    /// Whether trying again may succeed.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Recheck(error) => error.is_transient(),
+            Self::Release(error) | Self::TakeOver(error) => error.is_transient(),
+            Self::Consumer(error) => error.is_transient(),
+            Self::Migrate(_) => false,
+        }
+    }
+}

@@ -5,12 +5,16 @@ use domain::{DossierKey, Event};
 use log::{Record, Topic};
 use store::{Op, ReadError, Row, Store, row};
 
-use crate::{Dossier, Effects, GROUP, Plan, decide, encode, tables::DOSSIERS, telemetry};
+use crate::{Dossier, Effects, GROUP, Plan, decide, encode, tables::DOSSIERS, telemetry::Tally};
 
 /// The router as a fold over the events topic.
 pub(crate) struct RouterFold {
     pub(crate) plan: Plan,
+    pub(crate) tally: Tally,
 }
+
+/// A larger event would make deliveries that the log does not take: room for the route's words.
+const MAX_EVENT_BYTES: usize = log::MAX_RECORD_BYTES - 100_000;
 
 impl Fold for RouterFold {
     fn group(&self) -> &'static str {
@@ -28,7 +32,7 @@ impl Fold for RouterFold {
             match read_event(&fresh.stored.record) {
                 Ok(event) => events.push((event, fresh.conflict)),
                 Err(reason) => {
-                    telemetry::unreadable();
+                    self.tally.invalid();
                     decision
                         .unreadable
                         .push(Unreadable::of(&fresh.stored, reason));
@@ -40,20 +44,32 @@ impl Fold for RouterFold {
             let dossier = dossiers
                 .entry(event.dossier.clone())
                 .or_insert_with(|| Dossier::new(event.dossier.clone()));
+            let was_held = dossier.held.is_some();
             let effects = decide(dossier, event, *conflict, &self.plan);
-            telemetry::decided(event, &effects);
+            self.tally.decided(event, &effects);
+            self.tally.held(was_held, dossier.held.is_some());
             emit(effects, &mut decision.outgoing);
         }
         decision.ops.extend(save(dossiers.values()));
         Ok(decision)
     }
 
-    fn committed(&mut self) {}
+    fn committed(&mut self) {
+        std::mem::take(&mut self.tally).count();
+    }
 
-    fn rolled_back(&mut self) {}
+    fn rolled_back(&mut self) {
+        self.tally = Tally::default();
+    }
 }
 
 fn read_event(record: &Record) -> Result<Event, String> {
+    let size = record.size();
+    if size > MAX_EVENT_BYTES {
+        return Err(format!(
+            "the event has {size} bytes, more than {MAX_EVENT_BYTES}"
+        ));
+    }
     let event = Event::from_attributes(|name| record.header(name), record.value.clone())
         .map_err(|error| error.to_string())?;
     if record.key == event.dossier.as_str() {

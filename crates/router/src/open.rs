@@ -2,7 +2,7 @@ use calendar::Calendar;
 use domain::{Delivery, DeliveryId, HoldReason, UnitRef};
 use jiff::{Timestamp, civil::Date};
 use routes::{Route, Step};
-use territory::Resolved;
+use territory::{Resolved, TWO_TIER_SINCE};
 
 use crate::{Dossier, Held, Plan, Receipt, decide::Cause};
 
@@ -18,8 +18,12 @@ pub(crate) fn due(
     let Some(receipt) = &dossier.receipt else {
         return Ok(Vec::new());
     };
-    let route = match dossier.route.as_ref().and_then(|id| plan.routes.route(id)) {
-        Some(route) => route,
+    let route = match &dossier.route {
+        // A dossier keeps the version of the day of its receipt, whatever else now serves its code.
+        Some(id) => plan.routes.route(id).ok_or_else(|| Held {
+            reason: HoldReason::NoRoute,
+            detail: format!("route `{id}`, which the dossier is on, is no longer configured"),
+        })?,
         None => plan
             .routes
             .resolve(&receipt.procedure, vietnam_date(receipt.at))
@@ -50,7 +54,6 @@ struct Opening<'a> {
     plan: &'a Plan,
     cause: &'a Cause,
     unit: Resolved,
-    received_on: Date,
     dossier_due_at: Timestamp,
 }
 
@@ -71,7 +74,6 @@ impl<'a> Opening<'a> {
         let dossier_due_at = calendar(plan, route.calendar.as_str())?
             .deadline(receipt.at, &route.within, route.cut_off)
             .map_err(|error| held(HoldReason::NoCalendar, &error))?;
-        let received_on = vietnam_date(receipt.at);
         Ok(Self {
             dossier,
             receipt,
@@ -79,12 +81,14 @@ impl<'a> Opening<'a> {
             plan,
             cause,
             unit,
-            received_on,
             dossier_due_at,
         })
     }
 
     fn open(&self, step: &Step) -> Result<Delivery, Held> {
+        // When the last of the steps before had ended, in whatever order their results came in.
+        let opened_at = self.dossier.ended_at(&step.after).unwrap_or_default();
+        let opened_at = opened_at.max(self.receipt.at);
         let binding = self
             .plan
             .routes
@@ -92,15 +96,10 @@ impl<'a> Opening<'a> {
                 &step.agency,
                 self.unit.unit,
                 self.unit.province,
-                self.received_on,
+                vietnam_date(opened_at),
             )
             .map_err(|error| held(HoldReason::NoDestination, &error))?;
         let destination = &binding.destination;
-        let opened_at = if step.after.is_empty() {
-            self.receipt.at
-        } else {
-            self.cause.at
-        };
         let cut_off = match step.cut_off {
             None if step.after.is_empty() => self.route.cut_off,
             own => own,
@@ -120,7 +119,8 @@ impl<'a> Opening<'a> {
             destination: destination.id.clone(),
             unit: UnitRef {
                 code: self.unit.unit,
-                valid_on: self.received_on,
+                // The registry answers with a unit of the two-tier model, also for older receipts.
+                valid_on: vietnam_date(receipt.at).max(TWO_TIER_SINCE),
             },
             classification: receipt.classification,
             received_at: receipt.at,

@@ -5,7 +5,7 @@ use domain::DossierKey;
 use store::{Fence, Kind, Store, Write};
 
 use crate::{
-    Error, GROUP, Plan, decide,
+    Effects, Error, GROUP, Plan, decide,
     fold::{emit, load, save},
     telemetry,
 };
@@ -28,13 +28,18 @@ pub(crate) async fn recheck(
         after = last.to_string();
         let mut dossiers = load(store, keys.iter()).await.map_err(Error::Recheck)?;
         let mut outgoing = Vec::new();
-        for dossier in dossiers.values_mut() {
-            emit(decide::reopen(dossier, plan), &mut outgoing);
-            if dossier.held.is_none() {
-                released += 1;
-            } else {
-                waiting += 1;
+        dossiers.retain(|_, dossier| {
+            let effects = decide::reopen(dossier, plan);
+            match &dossier.held {
+                None => released += 1,
+                Some(_) => waiting += 1,
             }
+            let is_changed = effects != Effects::default();
+            emit(effects, &mut outgoing);
+            is_changed
+        });
+        if dossiers.is_empty() {
+            continue;
         }
         let fence = Fence {
             group: GROUP,

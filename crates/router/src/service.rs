@@ -1,10 +1,19 @@
+use std::time::Duration;
+
 use consumer::{Consumer, Outbox};
 use log::Log;
 use runtime::{Clock, Health, Readiness};
 use store::Store;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Error, fold::RouterFold, recheck::recheck, tables::SCHEMA};
+use crate::{
+    Config, Error, Plan,
+    fold::RouterFold,
+    recheck::recheck,
+    tables::SCHEMA,
+    telemetry::{self, Tally},
+};
 
 /// The router's consumer group, store group and metric label.
 pub const GROUP: &str = "router";
@@ -17,6 +26,9 @@ pub struct Service {
     clock: Clock,
     health: Health,
 }
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 // === impl Service ===
 
@@ -50,15 +62,41 @@ impl Service {
             .await
             .map_err(Error::Migrate)?;
         let epoch = store.take_over(GROUP).await.map_err(Error::TakeOver)?;
-        let mut outbox = Outbox::new(GROUP, store.clone(), log.clone(), health.clone());
-        outbox.recover().await?;
-        let now = clock.now().as_millisecond();
-        recheck(&config.plan, &store, &mut outbox, epoch, now).await?;
-        outbox.settle().await?;
-        let fold = RouterFold { plan: config.plan };
+        let outbox = Outbox::new(GROUP, store.clone(), log.clone(), health.clone());
+        let mut outbox = outbox.until(stop.clone());
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let now = clock.now().as_millisecond();
+            match begin(&config.plan, &store, &mut outbox, epoch, now).await {
+                Ok(()) => break,
+                Err(error) if !error.is_transient() => return Err(error),
+                Err(error) => telemetry::trying_again(&error),
+            }
+            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+                return Ok(());
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        let fold = RouterFold {
+            plan: config.plan,
+            tally: Tally::default(),
+        };
         Consumer::new(fold, log, store, epoch, clock, health, config.options)
             .run(stop)
             .await?;
         Ok(())
     }
+}
+
+/// Publishes what an earlier run left, and tries what waits against the plan of this one.
+async fn begin(
+    plan: &Plan,
+    store: &Store,
+    outbox: &mut Outbox,
+    epoch: i64,
+    now: i64,
+) -> Result<(), Error> {
+    outbox.recover().await?;
+    recheck(plan, store, outbox, epoch, now).await?;
+    Ok(outbox.settle().await?)
 }

@@ -5,11 +5,7 @@ pub(crate) static DOSSIERS: Table = Table {
     name: "router_dossiers",
     columns: &[
         Column::text("dossier"),
-        Column {
-            name: "held",
-            kind: store::Kind::Text,
-            nullable: true,
-        },
+        Column::text("held").nullable(),
         Column::blob("body"),
     ],
     key: 1,
@@ -23,7 +19,7 @@ pub static SCHEMA: Schema = Schema {
         steps: &[
             Step::Create(&DOSSIERS),
             Step::Sql(
-                "create index router_held on router_dossiers (held, dossier) where held is not null",
+                "create index router_held on router_dossiers (dossier) where held is not null",
             ),
         ],
     }],

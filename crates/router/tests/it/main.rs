@@ -1,0 +1,10 @@
+//! What the router decides, and that it decides the same whatever the order and the batches.
+
+#![cfg(test)]
+
+mod boundaries;
+mod bundle;
+mod holds;
+mod properties;
+mod replay;
+mod world;
