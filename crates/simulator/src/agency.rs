@@ -14,6 +14,8 @@ use runtime::{Clock, Tasks};
 use tokio::sync::mpsc;
 
 use crate::{History, Publisher, Script};
+#[cfg(test)]
+pub(crate) use case::Case;
 use case::Planned;
 use reception::Reception;
 use server::Listener;

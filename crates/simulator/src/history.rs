@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -13,7 +13,14 @@ use crate::Answer;
 /// What the world outside the pipeline saw: every event that was sent with the answer to it, and every
 /// delivery that arrived. Cheap to clone; clones write the same log.
 #[derive(Clone, Debug, Default)]
-pub struct History(Arc<Mutex<Record>>);
+pub struct History(Arc<Mutex<Log>>);
+
+#[derive(Debug, Default)]
+struct Log {
+    record: Record,
+    /// How many events have each fate.
+    fates: [usize; 3],
+}
 
 /// A history as it stood at one moment.
 #[derive(Clone, Debug, Default)]
@@ -106,10 +113,12 @@ impl History {
             data: Digest::of(&event.data),
             fate: Fate::Unknown,
         };
-        self.lock()
-            .sent
-            .entry((event.source.clone(), event.id.clone()))
-            .or_insert(sent);
+        let mut log = self.lock();
+        let name = (event.source.clone(), event.id.clone());
+        if let Entry::Vacant(first) = log.record.sent.entry(name) {
+            first.insert(sent);
+            log.fates[Fate::Unknown as usize] += 1;
+        }
     }
 
     /// Notes the answer to an event; of several answers the surest one counts.
@@ -118,32 +127,31 @@ impl History {
             Answer::Accepted { .. } => Fate::Accepted,
             Answer::Refused { .. } => Fate::Refused,
         };
-        let mut record = self.lock();
+        let mut log = self.lock();
+        let Log { record, fates } = &mut *log;
         if let Some(sent) = record.sent.get_mut(&(source.clone(), id.clone())) {
+            fates[sent.fate as usize] -= 1;
             sent.fate = sent.fate.max(fate);
+            fates[sent.fate as usize] += 1;
         }
     }
 
     /// Notes an arrival.
     pub fn arrived(&self, arrival: Arrival) {
-        self.lock().arrivals.push(arrival);
+        self.lock().record.arrivals.push(arrival);
     }
 
     /// Everything so far.
     pub fn record(&self) -> Record {
-        self.lock().clone()
+        self.lock().record.clone()
     }
 
     /// How many events have this fate.
     pub fn count(&self, fate: Fate) -> usize {
-        self.lock()
-            .sent
-            .values()
-            .filter(|sent| sent.fate == fate)
-            .count()
+        self.lock().fates[fate as usize]
     }
 
-    fn lock(&self) -> MutexGuard<'_, Record> {
+    fn lock(&self) -> MutexGuard<'_, Log> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,23 +14,30 @@
 mod agency;
 mod chance;
 mod checker;
+mod demo;
 mod desk;
 mod history;
 mod instant_inbox;
+mod lateness;
 mod publisher;
+mod report;
 mod script;
 mod tracker_queries;
 
 pub use agency::{Agency, AgencyOptions, BindError, Protocol};
 pub use checker::{Invariant, TrackerView, Violation, check};
+pub use demo::{Demo, DemoError, DemoPorts, DemoSettings, LaneSnapshot, Phase, Progress, Snapshot};
 pub use desk::{Desk, DeskOptions, DeskPlan, Filing, Load, Mix, PlanError, Share};
 pub use history::{Arrival, Digest, Fate, History, Reaction, Record, Sent};
 pub use instant_inbox::{InstantInbox, Measure};
 pub use publisher::{
     Answer, Closed, InvalidAddress, Pending, Publisher, PublisherCounts, PublisherOptions,
 };
+pub use report::{DestinationReport, LateDossier, Report};
 pub use script::{Script, Spread, Window};
 pub use tracker_queries::{QueryError, TrackerQueries};
 
 #[cfg(test)]
 mod test_support;
+#[cfg(test)]
+mod toy_pipeline;

@@ -35,6 +35,8 @@ pub struct Script {
     pub supplement: Spread,
     /// Cases whose handing over is reported too.
     pub handover_rate: f64,
+    /// The working time from the result to the handing over.
+    pub handover: Spread,
     /// When it is away: its port is closed.
     pub outages: Vec<Window>,
     /// When it answers slower, and how many times.
@@ -69,6 +71,21 @@ pub enum Spread {
 // === impl Script ===
 
 impl Script {
+    /// The same agency living so many times faster, day and night, without announced windows.
+    pub(crate) fn squeezed(&self, speed: f64) -> Self {
+        Self {
+            latency: self.latency.squeezed(speed),
+            work: self.work.squeezed(speed),
+            supplement: self.supplement.squeezed(speed),
+            handover: self.handover.squeezed(speed),
+            retry_after: self.retry_after.map(|wait| wait.div_f64(speed)),
+            office: None,
+            outages: Vec::new(),
+            slow: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// The window in which it is away at `now`, or the next one.
     pub(crate) fn next_outage(&self, now: Timestamp) -> Option<Window> {
         let to_come = self.outages.iter().filter(|window| window.to > now);
@@ -103,6 +120,7 @@ impl Default for Script {
             supplement_rate: 0.0,
             supplement: Spread::Fixed(Duration::from_secs(3600)),
             handover_rate: 0.0,
+            handover: Spread::Uniform(Duration::from_secs(600), Duration::from_secs(4 * 3600)),
             outages: Vec::new(),
             slow: Vec::new(),
         }
@@ -123,6 +141,17 @@ impl Window {
 impl Spread {
     /// The 99th percentile of the standard normal distribution.
     const Z99: f64 = 2.326_347_874;
+
+    fn squeezed(self, speed: f64) -> Self {
+        match self {
+            Self::Fixed(always) => Self::Fixed(always.div_f64(speed)),
+            Self::Uniform(from, to) => Self::Uniform(from.div_f64(speed), to.div_f64(speed)),
+            Self::LogNormal { p50, p99 } => Self::LogNormal {
+                p50: p50.div_f64(speed),
+                p99: p99.div_f64(speed),
+            },
+        }
+    }
 
     /// One value.
     pub fn sample(&self, rng: &mut impl Rng) -> Duration {

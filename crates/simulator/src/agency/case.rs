@@ -114,8 +114,9 @@ impl Planner<'_> {
         // All chances are drawn, needed or not, so that one rate does not move the others.
         let work = script.work.sample(&mut rng);
         let first_look = (work / 4).min(Self::LONGEST_FIRST_LOOK);
+        let moment = work / 50;
         let pause = script.supplement.sample(&mut rng);
-        let handover = Duration::from_secs(rng.random_range(600..14_400));
+        let handover = script.handover.sample(&mut rng);
         let supplement = rng.random_bool(script.supplement_rate);
         let refused = rng.random_bool(script.refusal_rate);
         let handed_over = rng.random_bool(script.handover_rate);
@@ -135,10 +136,9 @@ impl Planner<'_> {
             self.add(Status::Stopped, 0, ended_at);
         } else {
             self.add(Status::Processed, 0, ended_at);
+            let shortly_after = self.after(ended_at, moment);
             if out_of_order && let Some(first) = self.planned.first_mut() {
-                first.send_at = ended_at
-                    .saturating_add(SignedDuration::from_secs(30))
-                    .unwrap_or(ended_at);
+                first.send_at = shortly_after;
             }
             if handed_over {
                 let at = self.after(ended_at, handover);
@@ -148,7 +148,7 @@ impl Planner<'_> {
         for at in 0..self.planned.len() {
             if rng.random_bool(script.duplicate_reply_rate) {
                 let again = Planned {
-                    send_at: self.after(self.planned[at].send_at, Duration::from_secs(60)),
+                    send_at: self.after(self.planned[at].send_at, moment),
                     event: self.planned[at].event.clone(),
                 };
                 self.planned.push(again);
