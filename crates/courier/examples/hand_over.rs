@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use calendar::Calendars;
-use courier::{Config, Service};
+use courier::{Config, Handle, Service};
 use domain::{Classification, Delivery, DeliveryId, Destination, RetrySteps, UnitRef};
 use futures_util::{Stream, StreamExt};
 use log::{Log, Record, Topic};
@@ -25,7 +26,7 @@ use proto::v1::{self, verdict::Verdict};
 use runtime::{Clock, Health, Tasks};
 use store::Store;
 use tokio::net::TcpListener;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 
@@ -166,7 +167,16 @@ async fn agency(
     Ok(address)
 }
 
-async fn measure(number: usize, agencies: &tokio::runtime::Runtime) -> Result<(), Failure> {
+/// A courier with a destination that answers at once and one that is away.
+struct Setting {
+    log: Log,
+    courier: Handle,
+    count: Arc<AtomicUsize>,
+    tasks: Tasks,
+    scratch: PathBuf,
+}
+
+async fn set_up(agencies: &Runtime) -> Result<Setting, Failure> {
     let scratch = std::env::temp_dir().join(format!("hand-over-{}", std::process::id()));
     let clock = Clock::system();
     let log_clock = clock.clone();
@@ -176,9 +186,8 @@ async fn measure(number: usize, agencies: &tokio::runtime::Runtime) -> Result<()
     let (tasks, count) = (Tasks::default(), Arc::new(AtomicUsize::new(0)));
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let (there, served) = (tasks.clone(), count.clone());
-    let address = agencies
-        .spawn(async move { agency(any, served, there).await.map_err(|e| e.to_string()) })
-        .await??;
+    let listening = async move { agency(any, served, there).await.map_err(|e| e.to_string()) };
+    let address = agencies.spawn(listening).await??;
     let nobody = TcpListener::bind(any).await?.local_addr()?;
     let destinations = vec![
         destination("justice", address)?,
@@ -186,24 +195,38 @@ async fn measure(number: usize, agencies: &tokio::runtime::Runtime) -> Result<()
     ];
     let config = Config::new(destinations, Arc::new(Calendars::built_in()?));
     let health = Health::default();
-    let courier = Service::start(config, log.clone(), store.clone(), clock, &tasks, health).await?;
+    let courier = Service::start(config, log.clone(), store, clock, &tasks, health).await?;
+    Ok(Setting {
+        log,
+        courier,
+        count,
+        tasks,
+        scratch,
+    })
+}
 
-    let (begun, before) = (Instant::now(), cpu_by_thread());
-    for first in (0..number).step_by(BATCH) {
-        let records = (first..number.min(first + BATCH)).map(|n| record(n, "justice"));
+async fn append(log: &Log, from: usize, number: usize, to: &str) -> Result<(), Failure> {
+    let end = from + number;
+    for first in (from..end).step_by(BATCH) {
+        let records = (first..end.min(first + BATCH)).map(|n| record(n, to));
         log.append(Topic::Deliveries, records.collect::<Result<_, _>>()?)
             .await?;
     }
-    let appended = begun.elapsed();
-    while count.load(Ordering::Relaxed) < number || outcomes(&log).await? < number {
+    Ok(())
+}
+
+async fn measure_rate(setting: &Setting, number: usize) -> Result<(), Failure> {
+    let Setting { log, count, .. } = setting;
+    let (begun, before) = (Instant::now(), cpu_by_thread());
+    append(log, 0, number, "justice").await?;
+    let appended = begun.elapsed().as_secs_f64();
+    while count.load(Ordering::Relaxed) < number || outcomes(log).await? < number {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let took = begun.elapsed();
+    let took = begun.elapsed().as_secs_f64();
+    let rate = number as f64 / took;
     println!(
-        "{number} deliveries of 1 KiB: {:.0}/s ({:.2} s; appending them took {:.2} s)",
-        number as f64 / took.as_secs_f64(),
-        took.as_secs_f64(),
-        appended.as_secs_f64(),
+        "{number} deliveries of 1 KiB in {took:.2} s, {rate:.0}/s; appended in {appended:.2} s"
     );
     println!("CPU per delivery by thread, in µs:");
     let mut sum = 0.0;
@@ -216,27 +239,24 @@ async fn measure(number: usize, agencies: &tokio::runtime::Runtime) -> Result<()
         }
     }
     println!("  {:<20} {sum:>6.1}", "sum");
+    Ok(())
+}
 
-    let (resident, parked) = (resident_mib(), 100_000);
-    for first in (0..parked).step_by(BATCH) {
-        let records = (first..first + BATCH).map(|n| record(number + n, "away"));
-        log.append(Topic::Deliveries, records.collect::<Result<_, _>>()?)
-            .await?;
-    }
+async fn measure_parked(setting: &Setting, from: usize, parked: usize) -> Result<(), Failure> {
+    let before = resident_mib();
+    append(&setting.log, from, parked, "away").await?;
     loop {
-        let lanes = courier.lanes().await;
-        let waiting = |key: &str| lanes[0][key].as_u64().unwrap_or(0);
-        if waiting("queued") + waiting("waiting") + waiting("in_flight") == parked as u64 {
+        let lanes = setting.courier.lanes().await;
+        let number = |key: &str| lanes[0][key].as_u64().unwrap_or(0);
+        if number("queued") + number("waiting") + number("in_flight") == parked as u64 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     println!(
-        "{parked} parked: {resident} MiB before, {} MiB after",
+        "{parked} parked: {before} MiB before, {} MiB after",
         resident_mib()
     );
-    tasks.drain(Duration::from_secs(10)).await?;
-    fs::remove_dir_all(scratch)?;
     Ok(())
 }
 
@@ -253,12 +273,20 @@ fn main() -> Result<(), Failure> {
         .nth(1)
         .map_or(Ok(100_000), |text| text.parse())?;
     let runtime = |name| {
-        Builder::new_multi_thread()
+        let mut builder = Builder::new_multi_thread();
+        builder
             .worker_threads(2)
             .thread_name(name)
             .enable_all()
             .build()
     };
     let (agencies, courier) = (runtime("agency")?, runtime("courier")?);
-    courier.block_on(measure(number, &agencies))
+    courier.block_on(async {
+        let setting = set_up(&agencies).await?;
+        measure_rate(&setting, number).await?;
+        measure_parked(&setting, number, 100_000).await?;
+        setting.tasks.drain(Duration::from_secs(10)).await?;
+        fs::remove_dir_all(&setting.scratch)?;
+        Ok(())
+    })
 }

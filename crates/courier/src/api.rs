@@ -11,7 +11,8 @@ use tonic::{Request, Response, Status};
 
 use crate::entry::{Millis, Place};
 use crate::lanes::Lanes;
-use crate::tables::{self, Last, State, Stored};
+use crate::stored::{self, Last, Stored};
+use crate::tables::State;
 use crate::view::LaneView;
 
 /// Answers operators and takes their orders.
@@ -122,7 +123,7 @@ impl v1::courier_server::Courier for Api {
             .into_iter()
             .next()
             .ok_or_else(|| Status::not_found(format!("no delivery `{id}`")))?;
-        let failed = tables::attempts(&self.store, row.entry.place)
+        let failed = stored::attempts(&self.store, row.entry.place)
             .await
             .map_err(|error| unreadable(&error))?;
         let mut attempts: Vec<_> = failed

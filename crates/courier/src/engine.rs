@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use calendar::Calendar;
-use domain::{Attempt, DeliveryId, DestinationId};
+use domain::{Attempt, DeliveryId};
 use runtime::Clock;
 use store::Store;
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +17,7 @@ use crate::entry::{Entry, Millis, Place};
 use crate::lane::{Change, Lane, Ruling};
 use crate::link::{Answered, Job};
 use crate::payload::{Budget, Payload};
-use crate::tables::Stored;
+use crate::stored::Stored;
 use crate::telemetry::{self, LaneMeter};
 use crate::verdicts::{self, Verdict};
 use crate::view::LaneView;
@@ -149,7 +148,7 @@ impl Engine {
             Input::Show(reply) => {
                 let id = &self.bound.destination.id;
                 let calendar = Some(&self.bound.calendar);
-                let _ = reply.send(view(&self.lane, id, calendar, self.now()));
+                let _ = reply.send(LaneView::of(&self.lane, id, calendar, self.now()));
             }
         }
     }
@@ -309,53 +308,6 @@ impl Engine {
             self.payloads.retain(|id, _| lane.is_in_flight(*id));
             self.payloads.shrink_to_fit();
         }
-    }
-}
-
-/// Takes in what goes to a destination that the configuration does not have, and holds it.
-pub(crate) async fn hold(
-    destination: DestinationId,
-    clock: Clock,
-    mut inputs: mpsc::UnboundedReceiver<Input>,
-    stop: CancellationToken,
-) {
-    telemetry::unknown_destination(destination.as_str());
-    let mut lane = Lane::closed("no such destination in the configuration".to_owned());
-    while let Some(Some(input)) = stop.run_until_cancelled(inputs.recv()).await {
-        let now = Millis::from(clock.now());
-        match input {
-            Input::Arrived(arrivals) => {
-                arrivals
-                    .into_iter()
-                    .for_each(|arrival| lane.add(arrival.entry, now));
-            }
-            Input::Dead(dead) => dead.into_iter().for_each(|(id, at)| lane.add_dead(id, at)),
-            Input::Show(reply) => {
-                let _ = reply.send(view(&lane, &destination, None, now));
-            }
-        }
-    }
-}
-
-fn view(
-    lane: &Lane,
-    destination: &DestinationId,
-    calendar: Option<&Calendar>,
-    now: Millis,
-) -> LaneView {
-    let oldest = lane.oldest();
-    let lag = oldest
-        .zip(calendar)
-        .map(|(oldest, calendar)| calendar.budget(oldest.timestamp(), now.timestamp()));
-    LaneView {
-        destination: destination.clone(),
-        counts: lane.counts(),
-        oldest,
-        lag: lag.unwrap_or_default(),
-        resting: lane.resting().map(|rest| {
-            let next_probe = rest.next_probe.map(Millis::timestamp);
-            (rest.reason.to_owned(), next_probe)
-        }),
     }
 }
 

@@ -15,7 +15,8 @@ use crate::engine::{Arrival, Input};
 use crate::entry::{Entry, Millis, Place};
 use crate::lanes::Lanes;
 use crate::payload::{Budget, Payload};
-use crate::tables::{DELIVERIES, REDRIVEN, State, Stored, new_entry, new_row};
+use crate::stored::Stored;
+use crate::tables::{DELIVERIES, REDRIVEN, State, new_entry, new_row};
 use crate::telemetry;
 use crate::verdicts::outcome_record;
 

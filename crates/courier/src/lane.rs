@@ -289,7 +289,7 @@ impl Lane {
             return self.rest.take().map(|_| Change::Opens);
         }
         if let Some(rest) = &mut self.rest {
-            rest.failed(slot, &answer.detail, now, self.limits.longest_rest);
+            rest.failed(slot, answer, now, self.limits.longest_rest);
             return None;
         }
         if !answer.class.blames_destination() {

@@ -8,7 +8,8 @@ use runtime::{Clock, Tasks};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Bound, Config};
-use crate::engine::{self, Channels, Engine, Input, Shared};
+use crate::engine::{Channels, Engine, Input, Shared};
+use crate::holding::hold;
 use crate::link::{self, Link, Patience};
 use crate::view::LaneView;
 
@@ -77,7 +78,7 @@ impl Lanes {
         let (sender, inputs) = mpsc::unbounded_channel();
         let clock = self.0.clock.clone();
         self.0.tasks.spawn_sure("courier holding lane", |stop| {
-            engine::hold(destination, clock, inputs, stop)
+            hold(destination, clock, inputs, stop)
         });
         sender
     }

@@ -136,7 +136,7 @@ pub(crate) fn ruled(verdict: &Verdict) {
                 detail = attempt.detail, "attempt failed");
             return;
         }
-        Ruling::Delivered if attempt.started_at <= entry.due_at.timestamp() => "on_time",
+        Ruling::Delivered if verdict.ended_at() <= entry.due_at.timestamp() => "on_time",
         Ruling::Delivered => "late",
         Ruling::Dead => {
             error!(destination = name, delivery = %entry.id, attempts = entry.tries,

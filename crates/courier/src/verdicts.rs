@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Attempt, DestinationId, DossierKey, Outcome, OutcomeKind, RecordId, StepId};
+use jiff::Timestamp;
 use log::{Record, Topic};
 use runtime::Clock;
 use store::{CommitError, Fence, Op, Row, Value, Write, row};
@@ -48,6 +49,18 @@ const BATCHES_WAITING: usize = 256;
 const BATCHES_AT_ONCE: usize = 256;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// When the answer came.
+    pub(crate) fn ended_at(&self) -> Timestamp {
+        let Attempt {
+            started_at, took, ..
+        } = self.attempt;
+        started_at.saturating_add(took).unwrap_or(started_at)
+    }
+}
 
 // === impl Verdicts ===
 
@@ -209,7 +222,6 @@ fn millis(span: Duration) -> i64 {
 fn outcome(verdict: &Verdict) -> Record {
     let (delivery, step) = (verdict.entry.id, verdict.step.clone());
     let (destination, attempt) = (verdict.destination.clone(), verdict.attempt.clone());
-    let ended_at = attempt.started_at.saturating_add(attempt.took);
     let (word, kind) = match verdict.ruling {
         Ruling::Delivered => (
             "delivered",
@@ -244,7 +256,7 @@ fn outcome(verdict: &Verdict) -> Record {
     outcome_record(Outcome {
         id: RecordId::of("outcome", &[&delivery.to_string(), word, &number]),
         dossier: verdict.dossier.clone(),
-        at: ended_at.unwrap_or(verdict.attempt.started_at),
+        at: verdict.ended_at(),
         kind,
     })
 }

@@ -1,10 +1,10 @@
-use calendar::WorkingTime;
+use calendar::{Calendar, WorkingTime};
 use domain::DestinationId;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::entry::Millis;
-use crate::lane::Counts;
+use crate::lane::{Counts, Lane};
 
 /// How a lane stands, as it is shown.
 #[derive(Clone, Debug)]
@@ -22,6 +22,29 @@ pub(crate) struct LaneView {
 // === impl LaneView ===
 
 impl LaneView {
+    /// How that lane stands now; without a calendar its lag is not counted.
+    pub(crate) fn of(
+        lane: &Lane,
+        destination: &DestinationId,
+        calendar: Option<&Calendar>,
+        now: Millis,
+    ) -> Self {
+        let oldest = lane.oldest();
+        let lag = oldest
+            .zip(calendar)
+            .map(|(oldest, calendar)| calendar.budget(oldest.timestamp(), now.timestamp()));
+        Self {
+            destination: destination.clone(),
+            counts: lane.counts(),
+            oldest,
+            lag: lag.unwrap_or_default(),
+            resting: lane.resting().map(|rest| {
+                let next_probe = rest.next_probe.map(Millis::timestamp);
+                (rest.reason.to_owned(), next_probe)
+            }),
+        }
+    }
+
     /// For `/status`.
     pub(crate) fn to_json(&self) -> Value {
         json!({

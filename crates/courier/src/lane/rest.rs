@@ -81,14 +81,15 @@ impl Rest {
     }
 
     /// An attempt failed; if it was the probe, the next one comes later than this one did.
-    pub(super) fn failed(&mut self, slot: u32, detail: &str, now: Millis, longest: Duration) {
+    pub(super) fn failed(&mut self, slot: u32, answer: &Answer, now: Millis, longest: Duration) {
         if self.probe != Some(slot) {
             return;
         }
         self.probe = None;
         self.span = self.span.saturating_mul(2).min(longest);
         self.until = now.plus(self.span);
-        self.reason = format!("the last probe failed: {detail}");
+        let Answer { class, detail, .. } = answer;
+        self.reason = format!("the last probe failed: {class}: {detail}");
     }
 
     pub(super) fn shown(&self) -> Resting<'_> {

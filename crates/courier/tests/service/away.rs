@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use domain::OutcomeKind;
+use store::Kind;
 
 use crate::agency::{self, Reply};
 use crate::harness::*;
@@ -48,6 +49,41 @@ async fn a_destination_that_is_away_is_waited_for() {
     assert_eq!(courier.lane("police").await.resting, "");
     courier.stop().await;
     assert_eq!(seen.all().len(), 100);
+}
+
+/// P6: a refused connection is charged to nobody, whatever the way.
+#[tokio::test]
+async fn a_refused_connection_is_no_attempt_on_any_way() {
+    let world = World::new().await;
+    let away = nobody().await;
+    let ways = [
+        ("stream", format!("grpc://{away}")),
+        ("unary", format!("grpc+unary://{away}")),
+        ("http", format!("http://{away}/inbox")),
+    ];
+    let destinations = ways.iter().map(|(id, endpoint)| destination(id, endpoint));
+    let courier = world.courier(destinations.collect()).await;
+    let deliveries = (0..10).flat_map(|n| {
+        let dossier = format!("d-{n}");
+        ways.each_ref().map(|(id, _)| delivery(&dossier, id, id))
+    });
+    world.append(deliveries).await;
+    for (id, _) in &ways {
+        eventually(|| async {
+            let resting = courier.lane(id).await.resting;
+            resting.contains("probe failed: unreachable").then_some(())
+        })
+        .await;
+    }
+    courier.stop().await;
+    let sql = "select max(tries), max(charged) from courier_deliveries";
+    let rows = world
+        .store
+        .query(sql, [], &[Kind::Int, Kind::Int])
+        .await
+        .unwrap();
+    assert!(rows[0].int(0).unwrap() > 0);
+    assert_eq!(rows[0].int(1).unwrap(), 0);
 }
 
 /// D5: an agency that takes connections and never answers is given up, and its stream with it.

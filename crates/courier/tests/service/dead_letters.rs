@@ -1,3 +1,5 @@
+use std::slice::from_ref;
+
 use domain::OutcomeKind;
 use proto::v1::ListDeadLettersRequest;
 use tonic::Code;
@@ -140,8 +142,8 @@ async fn a_wrong_order_is_refused_with_its_field() {
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().starts_with(field), "{}", status.message());
     };
-    refused(courier.redrive(&[id.clone()], " ").await, "reason: ");
-    refused(courier.redrive(&[id.clone()], "a\nb").await, "reason: ");
+    refused(courier.redrive(from_ref(&id), " ").await, "reason: ");
+    refused(courier.redrive(from_ref(&id), "a\nb").await, "reason: ");
     refused(courier.redrive(&[], "why").await, "deliveries: ");
     refused(
         courier.redrive(&["x".to_owned()], "why").await,
@@ -151,7 +153,7 @@ async fn a_wrong_order_is_refused_with_its_field() {
         courier.redrive(&vec![id.clone(); 1_001], "why").await,
         "deliveries: ",
     );
-    let not_dead = courier.redrive(&[id.clone()], "why").await.unwrap();
+    let not_dead = courier.redrive(from_ref(&id), "why").await.unwrap();
     assert_eq!(
         (not_dead.redriven, not_dead.not_dead),
         (0, vec![id.clone()])

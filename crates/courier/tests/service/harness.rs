@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +106,27 @@ pub(crate) fn delivery(dossier: &str, step: &str, destination: &str) -> Delivery
     }
 }
 
+/// SQLite in the scratch directory, or PostgreSQL with a schema of its own where
+/// `LIENTHONG_TEST_POSTGRES` names a server.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests may ask which services there are"
+)]
+fn store_config(scratch: &Path) -> store::Config {
+    match std::env::var("LIENTHONG_TEST_POSTGRES") {
+        Ok(url) => {
+            let name = scratch
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .to_lowercase();
+            let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+            store::Config::postgres(url, format!("courier_{}_{name}", std::process::id()))
+        }
+        Err(_) => store::Config::sqlite(scratch.join("store.db")),
+    }
+}
+
 // === impl World ===
 
 impl World {
@@ -115,8 +137,7 @@ impl World {
         let now = Arc::new(move || log_clock.now());
         let embedded = log::Embedded::new(scratch.path().join("log"), now);
         let log = Log::open(log::Config::Embedded(embedded)).await.unwrap();
-        let config = store::Config::sqlite(scratch.path().join("store.db"));
-        let store = Store::open(config).await.unwrap();
+        let store = Store::open(store_config(scratch.path())).await.unwrap();
         Self {
             log,
             store,

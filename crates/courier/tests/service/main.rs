@@ -1,6 +1,8 @@
 //! The courier as a whole: a real store and log in a scratch directory, scripted agencies on the
 //! loopback interface.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
 mod agency;
 mod arriving;
 mod away;
