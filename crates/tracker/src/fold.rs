@@ -224,8 +224,7 @@ impl consumer::Fold for Fold {
         }
     }
 
-    /// The transaction may have landed all the same, if its answer was lost: everything in memory is
-    /// read again.
+    /// The totals ahead and the states in the cache hold what did not happen: they are read again.
     fn rolled_back(&mut self) {
         self.pending = None;
         self.ahead = None;

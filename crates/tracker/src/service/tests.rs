@@ -147,6 +147,11 @@ async fn lost_answers_of_commits_change_no_figure() {
         );
         assert_eq!(count(&summary, DossierState::Open), number);
     }
+    let shown = house.handle.summary().await.unwrap();
+    house.stop().await;
+
+    let house = House::open(dir.path()).await;
+    assert_eq!(house.handle.summary().await.unwrap(), shown);
     house.stop().await;
 }
 
