@@ -11,6 +11,10 @@ use proto::v1::{
 use tokio::time::{self, Instant};
 use tonic::{Code, transport::Channel};
 
+use super::{
+    recording::Recording,
+    trace::{Position, Trace},
+};
 use crate::{
     exit::{Failure, from_status},
     output,
@@ -35,7 +39,10 @@ impl Accounting {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     pub(super) fn new(channel: Channel, source: AgencyId) -> Self {
-        Self { client: TrackerClient::new(channel), source }
+        Self {
+            client: TrackerClient::new(channel),
+            source,
+        }
     }
 
     /// The events that reach no timeline: asked again as long as more of them arrive.
@@ -59,7 +66,10 @@ impl Accounting {
             }
             if told.elapsed() >= Duration::from_secs(5) {
                 told = Instant::now();
-                output::note(format_args!("{} events are still on their way", missing.len()));
+                output::note(format_args!(
+                    "{} events are still on their way",
+                    missing.len()
+                ));
             }
             time::sleep(Self::EVERY).await;
         }
@@ -69,29 +79,55 @@ impl Accounting {
         let mut missing = Vec::new();
         for chunk in ids.chunks(Self::CHUNK) {
             let source = self.source.to_string();
-            let request = ReconcileRequest { source, event_ids: chunk.to_vec() };
+            let request = ReconcileRequest {
+                source,
+                event_ids: chunk.to_vec(),
+            };
             match self.client.clone().reconcile(request).await {
                 Ok(answer) => missing.extend(answer.into_inner().missing),
                 // It may come back: not known is not there yet.
-                Err(status) if status.code() == Code::Unavailable => missing.extend_from_slice(chunk),
+                Err(status) if status.code() == Code::Unavailable => {
+                    missing.extend_from_slice(chunk)
+                }
                 Err(status) => return Err(from_status("tracker", &status)),
             }
         }
         Ok(missing)
     }
 
-    /// The timelines of dossiers, in their order; empty for one that the tracker does not know.
-    pub(super) async fn timelines(
+    /// What the timeline of each case proves, in the order of the cases. `positions` are those of
+    /// the entries.
+    pub(super) async fn traces(
         &self,
-        keys: impl Iterator<Item = DossierKey>,
-    ) -> Result<Vec<Vec<TimelineEntry>>, Failure> {
-        let asked = keys.map(|key| self.timeline(key));
-        stream::iter(asked).buffered(Self::AT_ONCE).try_collect().await
+        recording: &Recording,
+        positions: &[Option<Position>],
+    ) -> Result<Vec<Trace>, Failure> {
+        let asked = recording.by_case().into_iter().zip(&recording.cases).map(
+            |(places, case)| async move {
+                let timeline = self.timeline(case.key.clone()).await?;
+                let sent: Vec<_> = places
+                    .iter()
+                    .map(|place| &recording.entries[*place])
+                    .collect();
+                let positions: Vec<_> = places.iter().map(|place| positions[*place]).collect();
+                Ok(Trace::of(&sent, &positions, &timeline))
+            },
+        );
+        stream::iter(asked)
+            .buffered(Self::AT_ONCE)
+            .try_collect()
+            .await
     }
 
+    /// Empty for a dossier that the tracker does not know.
     async fn timeline(&self, key: DossierKey) -> Result<Vec<TimelineEntry>, Failure> {
         let name = Some(Name::Key(key.into()));
-        match self.client.clone().get_dossier(GetDossierRequest { name }).await {
+        match self
+            .client
+            .clone()
+            .get_dossier(GetDossierRequest { name })
+            .await
+        {
             Ok(answer) => Ok(answer.into_inner().timeline),
             Err(status) if status.code() == Code::NotFound => Ok(Vec::new()),
             Err(status) => Err(from_status("tracker", &status)),

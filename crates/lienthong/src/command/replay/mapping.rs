@@ -13,37 +13,37 @@ use serde::Deserialize;
 /// A mapping file, read and checked.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Mapping {
+pub(super) struct Mapping {
     /// The agency that emits the events.
-    pub source: AgencyId,
+    pub(super) source: AgencyId,
     /// Set before every case name; keeps keys of different logs apart.
     #[serde(default)]
-    pub key_prefix: String,
+    pub(super) key_prefix: String,
     /// What is asked for.
-    pub procedure: Cell<ProcedureCode>,
+    pub(super) procedure: Cell<ProcedureCode>,
     /// The competent unit.
-    pub unit: Cell<UnitCode>,
+    pub(super) unit: Cell<UnitCode>,
     /// The day whose meaning of the unit code counts; without it the day of each event in Viet Nam.
-    pub unit_valid_on: Option<Date>,
+    pub(super) unit_valid_on: Option<Date>,
     /// How far the content may travel.
     #[serde(default)]
-    pub classification: Classification,
+    pub(super) classification: Classification,
     /// What separates the fields of a line.
     #[serde(default)]
-    pub delimiter: Delimiter,
+    pub(super) delimiter: Delimiter,
     /// The columns that mean something to the pipeline.
-    pub columns: Columns,
+    pub(super) columns: Columns,
     /// Which activity is which event.
-    pub events: Events,
+    pub(super) events: Events,
     /// Columns that travel in the event's data: name there = column. No personal data.
     #[serde(default)]
-    pub carry: BTreeMap<String, String>,
+    pub(super) carry: BTreeMap<String, String>,
 }
 
 /// A value that is the same for all rows, or that a column holds.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Cell<T> {
+pub(super) enum Cell<T> {
     /// The same for all rows.
     Constant(T),
     /// In this column.
@@ -53,54 +53,54 @@ pub enum Cell<T> {
 /// Names of columns. Times are RFC 3339, with offset.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Columns {
+pub(super) struct Columns {
     /// The case: one dossier.
-    pub case: String,
+    pub(super) case: String,
     /// What was done.
-    pub activity: String,
+    pub(super) activity: String,
     /// When.
-    pub time: String,
+    pub(super) time: String,
     /// What tells the rows of a case apart, a number or an id; without it they are counted.
-    pub sequence: Option<String>,
+    pub(super) sequence: Option<String>,
     /// When the case is planned to end.
-    pub planned_end: Option<String>,
+    pub(super) planned_end: Option<String>,
     /// When the case must end by law.
-    pub deadline: Option<String>,
+    pub(super) deadline: Option<String>,
     /// When the case ended.
-    pub case_end: Option<String>,
+    pub(super) case_end: Option<String>,
 }
 
 /// Which activity is which event: words such as `accepted`, `in-process`, `processed`, `noted`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Events {
+pub(super) struct Events {
     /// The first event of every case, whatever its activity.
-    pub first: Option<Word>,
+    pub(super) first: Option<Word>,
     /// The last event of every case, for logs that have no column for the end.
-    pub last: Option<Word>,
+    pub(super) last: Option<Word>,
     /// The event made of `columns.case_end`.
-    pub end: Option<Word>,
+    pub(super) end: Option<Word>,
     /// Activities that are not named below.
-    pub default: Word,
+    pub(super) default: Word,
     /// By activity.
     #[serde(default)]
-    pub activities: BTreeMap<String, Word>,
+    pub(super) activities: BTreeMap<String, Word>,
 }
 
 /// The short word of an event type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Word(pub EventKind);
+pub(super) struct Word(pub(super) EventKind);
 
 /// One ASCII character between fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Delimiter(pub u8);
+pub(super) struct Delimiter(pub(super) u8);
 
 /// The text is no delimiter.
 #[derive(Debug, thiserror::Error)]
 #[error("a delimiter is one ASCII character, got `{0}`")]
-pub struct InvalidDelimiter(String);
+pub(super) struct InvalidDelimiter(String);
 
 /// The word names no event.
 #[derive(Debug, thiserror::Error)]
@@ -108,11 +108,11 @@ pub struct InvalidDelimiter(String);
     "unknown event word `{0}`, expected filed, accepted, rejected, in-process, supplement-requested, \
      payment-requested, withdrawn, stopped, processed, handed-over, code-assigned or noted"
 )]
-pub struct UnknownWord(String);
+pub(super) struct UnknownWord(String);
 
 /// Why a mapping file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum MappingError {
+pub(super) enum MappingError {
     /// It cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -158,9 +158,11 @@ impl Mapping {
     ///
     /// # Errors
     /// It cannot be read, or something in it is wrong.
-    pub fn load(path: &Path) -> Result<Self, MappingError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| MappingError::Read { path: path.to_owned(), source })?;
+    pub(super) fn load(path: &Path) -> Result<Self, MappingError> {
+        let text = fs::read_to_string(path).map_err(|source| MappingError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::parse(&text, path)
     }
 
@@ -168,14 +170,16 @@ impl Mapping {
     ///
     /// # Errors
     /// Something in it is wrong.
-    pub fn parse(text: &str, path: &Path) -> Result<Self, MappingError> {
+    pub(super) fn parse(text: &str, path: &Path) -> Result<Self, MappingError> {
         let mapping: Self =
             toml::from_str(text).map_err(|error| MappingError::at(text, path, &error))?;
-        mapping.check().map_err(|(field, reason)| MappingError::Field {
-            path: path.to_owned(),
-            field,
-            reason,
-        })?;
+        mapping
+            .check()
+            .map_err(|(field, reason)| MappingError::Field {
+                path: path.to_owned(),
+                field,
+                reason,
+            })?;
         Ok(mapping)
     }
 
@@ -196,7 +200,10 @@ impl Mapping {
         let fixed = fixed
             .into_iter()
             .filter_map(|(field, column)| Some((field.to_owned(), column?.as_str())));
-        let carried = self.carry.iter().map(|(name, column)| (format!("carry.{name}"), &**column));
+        let carried = self
+            .carry
+            .iter()
+            .map(|(name, column)| (format!("carry.{name}"), &**column));
         fixed.chain(carried)
     }
 
@@ -204,17 +211,29 @@ impl Mapping {
         let wrong = |field: &str, reason| Err((field.to_owned(), reason));
         match (&self.columns.case_end, self.events.end) {
             (Some(_), None) => {
-                return wrong("events.end", "is missing: which event is `columns.case_end`?");
+                return wrong(
+                    "events.end",
+                    "is missing: which event is `columns.case_end`?",
+                );
             }
             (None, Some(_)) => {
-                return wrong("events.end", "needs `columns.case_end`; for the last row use `last`");
+                return wrong(
+                    "events.end",
+                    "needs `columns.case_end`; for the last row use `last`",
+                );
             }
             _ => {}
         }
         if self.events.last.is_some() && self.events.end.is_some() {
-            return wrong("events.last", "and `events.end` both end a case; give one of them");
+            return wrong(
+                "events.last",
+                "and `events.end` both end a case; give one of them",
+            );
         }
-        if let Some(name) = RESERVED.into_iter().find(|name| self.carry.contains_key(*name)) {
+        if let Some(name) = RESERVED
+            .into_iter()
+            .find(|name| self.carry.contains_key(*name))
+        {
             return wrong(&format!("carry.{name}"), "is set by the replay itself");
         }
         Ok(())
@@ -238,7 +257,9 @@ impl TryFrom<String> for Word {
     type Error = UnknownWord;
 
     fn try_from(text: String) -> Result<Self, UnknownWord> {
-        EventKind::from_word(&text).map(Self).map_err(|_: UnknownEventKind| UnknownWord(text))
+        EventKind::from_word(&text)
+            .map(Self)
+            .map_err(|_: UnknownEventKind| UnknownWord(text))
     }
 }
 
@@ -268,13 +289,24 @@ impl MappingError {
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
         let before = text.get(..start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1;
         Self::Place {
             path: path.to_owned(),
             line,
             column,
             reason: error.message().trim().replace('\n', " "),
-            text: text.lines().nth(line - 1).unwrap_or_default().trim().to_owned(),
+            text: text
+                .lines()
+                .nth(line - 1)
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
         }
     }
 }
@@ -319,36 +351,78 @@ channel = "door"
     #[test]
     fn a_whole_mapping_is_read() {
         let mapping = parse(GOOD).unwrap();
-        assert_eq!(mapping.events.first, Some(Word(EventKind::from_word("accepted").unwrap())));
+        assert_eq!(
+            mapping.events.first,
+            Some(Word(EventKind::from_word("accepted").unwrap()))
+        );
         assert_eq!(mapping.named_columns().count(), 7);
         assert_eq!(mapping.delimiter, Delimiter(b','));
     }
 
     #[test]
     fn an_error_names_file_line_and_what_is_there() {
-        wrong("\"processed\"", "\"procesed\"", "map.toml:15:7: unknown event word `procesed`");
-        wrong("deadline = ", "dead_line = ", "map.toml:11:1: unknown field `dead_line`");
+        wrong(
+            "\"processed\"",
+            "\"procesed\"",
+            "map.toml:15:7: unknown event word `procesed`",
+        );
+        wrong(
+            "deadline = ",
+            "dead_line = ",
+            "map.toml:11:1: unknown field `dead_line`",
+        );
         wrong("\"9.999999\"", "\"9.99\"", "map.toml:4:");
-        wrong("\"9.999999\"", "\"9.99\"", "procedure code must look like `1.001193`");
+        wrong(
+            "\"9.999999\"",
+            "\"9.99\"",
+            "procedure code must look like `1.001193`",
+        );
         wrong("\"14797\"", "14797", "map.toml:5:");
-        wrong("constant = \"14797\"", "colum = \"u\"", "unknown variant `colum`");
+        wrong(
+            "constant = \"14797\"",
+            "colum = \"u\"",
+            "unknown variant `colum`",
+        );
         wrong("activity = \"what\"\n", "", "missing field `activity`");
-        wrong("key_prefix = \"oth-\"", "delimiter = \"tab\"", "map.toml:3:13: a delimiter is one");
+        wrong(
+            "key_prefix = \"oth-\"",
+            "delimiter = \"tab\"",
+            "map.toml:3:13: a delimiter is one",
+        );
         wrong("default = \"noted\"", "default \"noted\"", "map.toml:16:");
     }
 
     #[test]
     fn fields_that_do_not_go_together_are_named() {
-        wrong("end = \"processed\"\n", "", "map.toml: events.end: is missing");
-        wrong("case_end = \"done\"\n", "", "map.toml: events.end: needs `columns.case_end`");
-        wrong("first = \"acc", "last = \"acc", "map.toml: events.last: and `events.end`");
-        wrong("channel =", "deadline =", "map.toml: carry.deadline: is set by the replay itself");
+        wrong(
+            "end = \"processed\"\n",
+            "",
+            "map.toml: events.end: is missing",
+        );
+        wrong(
+            "case_end = \"done\"\n",
+            "",
+            "map.toml: events.end: needs `columns.case_end`",
+        );
+        wrong(
+            "first = \"acc",
+            "last = \"acc",
+            "map.toml: events.last: and `events.end`",
+        );
+        wrong(
+            "channel =",
+            "deadline =",
+            "map.toml: carry.deadline: is set by the replay itself",
+        );
     }
 
     #[test]
     fn the_deployed_mappings_are_whole() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/replay");
-        let files: Vec<_> = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()).collect();
+        let files: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .collect();
         assert!(!files.is_empty());
         for file in files {
             Mapping::load(&file).unwrap();

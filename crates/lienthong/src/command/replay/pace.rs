@@ -5,7 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 /// How long after the start of the replay each event is due. Speed 0 means at once.
-pub fn due(times: impl IntoIterator<Item = Timestamp>, speed: f64) -> impl Iterator<Item = Duration> {
+pub(super) fn due(
+    times: impl IntoIterator<Item = Timestamp>,
+    speed: f64,
+) -> impl Iterator<Item = Duration> {
     let mut first = None;
     times.into_iter().map(move |at| {
         let passed = at.duration_since(*first.get_or_insert(at)).as_secs_f64();
@@ -24,7 +27,11 @@ mod tests {
     fn check(speed: f64, expected: [u64; 4]) {
         let times = [100, 160, 160, 1_060].map(|second| Timestamp::from_second(second).unwrap());
         let plan: Vec<_> = due(times, speed).collect();
-        assert_eq!(plan, expected.map(Duration::from_millis), "at speed {speed}");
+        assert_eq!(
+            plan,
+            expected.map(Duration::from_millis),
+            "at speed {speed}"
+        );
     }
 
     #[test]

@@ -14,52 +14,52 @@ use crate::{
 
 /// The report, as `-o json` prints it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Report {
+pub(super) struct Report {
     /// Rows of the log.
-    pub rows: u64,
+    pub(super) rows: u64,
     /// Events sent: one for each row that can be sent, and the ends of cases.
-    pub published: u64,
+    pub(super) published: u64,
     /// How many of them are ends of cases.
-    pub case_ends: u64,
+    pub(super) case_ends: u64,
     /// Events that the gateway made durable.
-    pub accepted: u64,
+    pub(super) accepted: u64,
     /// Rows that cannot be sent, and events that the gateway refused.
-    pub refused: Vec<Refused>,
+    pub(super) refused: Vec<Refused>,
     /// Accepted events that are on no timeline.
-    pub unaccounted: u64,
+    pub(super) unaccounted: u64,
     /// Their ids, the first few.
-    pub unaccounted_ids: Vec<String>,
+    pub(super) unaccounted_ids: Vec<String>,
     /// Cases.
-    pub cases: u64,
+    pub(super) cases: u64,
     /// Cases whose events were taken and are listed in the recorded order.
-    pub in_order: u64,
+    pub(super) in_order: u64,
     /// Keys of the others.
-    pub out_of_order: Vec<String>,
+    pub(super) out_of_order: Vec<String>,
     /// Keys of cases whose timeline shows another event under an id that was sent.
-    pub changed: Vec<String>,
+    pub(super) changed: Vec<String>,
     /// Cases that ended.
-    pub ended: u64,
+    pub(super) ended: u64,
     /// Cases that did not.
-    pub open: u64,
+    pub(super) open: u64,
     /// Against each case's own deadline.
-    pub deadline: Limits,
+    pub(super) deadline: Limits,
     /// Against each case's planned end.
-    pub planned: Limits,
+    pub(super) planned: Limits,
     /// How long sending took.
-    pub publish_seconds: f64,
+    pub(super) publish_seconds: f64,
 }
 
 /// Cases against one of their limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Limits {
+pub(super) struct Limits {
     /// Ended after it.
-    pub late: u64,
+    pub(super) late: u64,
     /// Ended by then, or open and not past it when the log ended.
-    pub in_time: u64,
+    pub(super) in_time: u64,
     /// Not ended, and past it when the log ended.
-    pub open_past: u64,
+    pub(super) open_past: u64,
     /// No such limit in the log.
-    pub without: u64,
+    pub(super) without: u64,
 }
 
 // === impl Report ===
@@ -68,11 +68,15 @@ impl Report {
     const IDS_SHOWN: usize = 20;
 
     /// A report of what was read, before anything is sent.
-    pub fn of(recording: &Recording) -> Self {
+    pub(super) fn of(recording: &Recording) -> Self {
         Self {
             rows: recording.rows,
             published: recording.entries.len() as u64,
-            case_ends: recording.entries.iter().filter(|entry| entry.is_end).count() as u64,
+            case_ends: recording
+                .entries
+                .iter()
+                .filter(|entry| entry.is_end)
+                .count() as u64,
             refused: recording.refused.clone(),
             cases: recording.cases.len() as u64,
             ..Self::default()
@@ -80,14 +84,14 @@ impl Report {
     }
 
     /// Notes the events that did not arrive.
-    pub fn missing(&mut self, mut ids: Vec<String>) {
+    pub(super) fn missing(&mut self, mut ids: Vec<String>) {
         self.unaccounted = ids.len() as u64;
         ids.truncate(Self::IDS_SHOWN);
         self.unaccounted_ids = ids;
     }
 
     /// Counts what the timelines prove; `traces` are by case.
-    pub fn count(&mut self, recording: &Recording, traces: &[Trace]) {
+    pub(super) fn count(&mut self, recording: &Recording, traces: &[Trace]) {
         let log_ends_at = recording.ends_at();
         for (case, trace) in recording.cases.iter().zip(traces) {
             if trace.in_order {
@@ -109,10 +113,13 @@ impl Report {
     }
 
     /// What is wrong, if anything is.
-    pub fn finding(&self) -> Option<String> {
+    pub(super) fn finding(&self) -> Option<String> {
         let counts = [
             (self.refused.len(), "refused"),
-            (usize::try_from(self.unaccounted).unwrap_or(usize::MAX), "unaccounted"),
+            (
+                usize::try_from(self.unaccounted).unwrap_or(usize::MAX),
+                "unaccounted",
+            ),
             (self.out_of_order.len(), "cases out of order"),
             (self.changed.len(), "cases changed"),
         ];
@@ -128,17 +135,22 @@ impl Report {
     ///
     /// # Errors
     /// Something is wrong: see [`Report::finding`].
-    pub fn print(&self, format: Output) -> Result<(), Failure> {
+    pub(super) fn print(&self, format: Output) -> Result<(), Failure> {
         match format {
             Output::Json => output::json(self)?,
             Output::Table => self.table(),
         }
-        self.finding().map_or(Ok(()), |found| Err(Failure::Finding(found)))
+        self.finding()
+            .map_or(Ok(()), |found| Err(Failure::Finding(found)))
     }
 
     fn table(&self) {
         let row = |name: &str, value: u64, note: String| [name.to_owned(), value.to_string(), note];
-        let of_rows = format!("{} rows, {} case ends", self.published - self.case_ends, self.case_ends);
+        let of_rows = format!(
+            "{} rows, {} case ends",
+            self.published - self.case_ends,
+            self.case_ends
+        );
         let took = format!("in {:.1} s", self.publish_seconds);
         output::table(
             ["FIGURE", "COUNT", ""],
@@ -147,22 +159,43 @@ impl Report {
                 row("events published", self.published, of_rows),
                 row("accepted", self.accepted, took),
                 row("refused", self.refused.len() as u64, String::new()),
-                row("unaccounted", self.unaccounted, self.unaccounted_ids.join(" ")),
-                row("cases", self.cases, format!("{} ended, {} open", self.ended, self.open)),
+                row(
+                    "unaccounted",
+                    self.unaccounted,
+                    self.unaccounted_ids.join(" "),
+                ),
+                row(
+                    "cases",
+                    self.cases,
+                    format!("{} ended, {} open", self.ended, self.open),
+                ),
                 row("in order", self.in_order, some(&self.out_of_order)),
                 row("changed", self.changed.len() as u64, some(&self.changed)),
                 row("late: deadline", self.deadline.late, self.deadline.words()),
                 row("late: planned end", self.planned.late, self.planned.words()),
             ],
         );
-        for Refused { line, field, reason } in &self.refused {
-            output::line(format_args!("line {line}: {} {}", safe(field), safe(reason)));
+        for Refused {
+            line,
+            field,
+            reason,
+        } in &self.refused
+        {
+            output::line(format_args!(
+                "line {line}, {}: {}",
+                safe(field),
+                safe(reason)
+            ));
         }
     }
 }
 
 fn some(keys: &[String]) -> String {
-    keys.iter().take(Report::IDS_SHOWN).map(|key| safe(key)).collect::<Vec<_>>().join(" ")
+    keys.iter()
+        .take(Report::IDS_SHOWN)
+        .map(|key| safe(key))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 // === impl Limits ===
@@ -178,7 +211,12 @@ impl Limits {
     }
 
     fn words(self) -> String {
-        let Self { in_time, open_past, without, .. } = self;
+        let Self {
+            in_time,
+            open_past,
+            without,
+            ..
+        } = self;
         format!("{in_time} in time, {open_past} open past it, {without} without one")
     }
 }
@@ -211,10 +249,22 @@ mod tests {
         assert_eq!((report.rows, report.published, report.case_ends), (6, 8, 2));
         assert_eq!((report.cases, report.ended, report.open), (3, 2, 1));
         // `b` ended after its deadline, `a` before, `c` is open past it when the log ends.
-        let expected = Limits { late: 1, in_time: 1, open_past: 1, without: 0 };
+        let expected = Limits {
+            late: 1,
+            in_time: 1,
+            open_past: 1,
+            without: 0,
+        };
         assert_eq!(report.deadline, expected);
         // Both ended after the plan; `c` has none.
-        assert_eq!(report.planned, Limits { late: 2, without: 1, ..Limits::default() });
+        assert_eq!(
+            report.planned,
+            Limits {
+                late: 2,
+                without: 1,
+                ..Limits::default()
+            }
+        );
         assert_eq!((report.in_order, report.finding()), (3, None));
     }
 

@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use csv::{ErrorKind, StringRecord};
+use csv::{ErrorKind, Position, StringRecord, Terminator};
 use domain::{DossierKey, EventId, ProcedureCode, UnitCode};
 use jiff::Timestamp;
 
@@ -53,39 +53,66 @@ struct Known {
 }
 
 pub(super) fn read(log: impl io::Read, mapping: &Mapping) -> Result<Rows, RecordingError> {
-    let mut reader = csv::ReaderBuilder::new().delimiter(mapping.delimiter.0).from_reader(log);
-    let places = Places::find(reader.headers()?, mapping)?;
+    // Lines end with `\n` alone: with `\r\n` the reader would count them one short. Texts are trimmed.
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(mapping.delimiter.0)
+        .terminator(Terminator::Any(b'\n'))
+        .flexible(true)
+        .from_reader(log);
+    let header = reader.headers()?.clone();
+    let places = Places::find(&header, mapping)?;
     let (mut rows, mut known) = (Rows::default(), Known::default());
     let mut record = StringRecord::new();
     loop {
         let (line, wrong) = match reader.read_record(&mut record) {
             Ok(false) => return Ok(rows),
+            Ok(true) if is_blank(&record) => continue,
             Ok(true) => {
-                let line = record.position().map_or(0, csv::Position::line);
-                (line, rows.take(&record, line, &places, &mut known).err())
+                let line = first_line(&record, reader.position());
+                let length = of_length(&record, header.len());
+                (
+                    line,
+                    length.and_then(|()| rows.take(&record, line, &places, &mut known)),
+                )
             }
-            Err(error) => {
-                let (line, reason) = of_one_row(error)?;
-                (line, Some(("row".to_owned(), reason)))
-            }
+            Err(error) => match error.kind() {
+                ErrorKind::Utf8 { err, .. } => {
+                    let line = error.position().map_or(0, Position::line);
+                    (line, Err(("row".to_owned(), err.to_string())))
+                }
+                _ => return Err(error.into()),
+            },
         };
         rows.count += 1;
-        if let Some((field, reason)) = wrong {
-            rows.refused.push(Refused { line, field, reason });
+        if let Err((field, reason)) = wrong {
+            rows.refused.push(Refused {
+                line,
+                field,
+                reason,
+            });
         }
     }
 }
 
-/// The line and the reason, if only this row is wrong.
-fn of_one_row(error: csv::Error) -> Result<(u64, String), RecordingError> {
-    let line = error.position().map_or(0, csv::Position::line);
-    match error.kind() {
-        ErrorKind::Utf8 { err, .. } => Ok((line, err.to_string())),
-        ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            Ok((line, format!("{len} fields, expected {expected_len}")))
-        }
-        _ => Err(error.into()),
+/// The record's own position is that of the blank lines before it.
+fn first_line(record: &StringRecord, after: &Position) -> u64 {
+    let within: usize = record.iter().map(|text| text.matches('\n').count()).sum();
+    let by_end = after.line().saturating_sub(1 + within as u64);
+    record.position().map_or(0, Position::line).max(by_end)
+}
+
+fn is_blank(record: &StringRecord) -> bool {
+    record.len() == 1 && record.iter().all(|text| text.trim().is_empty())
+}
+
+fn of_length(record: &StringRecord, expected: usize) -> Result<(), Wrong> {
+    if record.len() == expected {
+        return Ok(());
     }
+    Err((
+        "row".to_owned(),
+        format!("{} fields, expected {expected}", record.len()),
+    ))
 }
 
 // === impl Rows ===
@@ -111,7 +138,9 @@ impl Rows {
             return Err((id_column.clone(), "is empty".to_owned()));
         }
         let id: EventId = parse(id_column, &format!("{}-{suffix}", self.drafts[draft].key))?;
-        let at = places.time(record, &set.time)?.ok_or_else(|| no_time(&set.time))?;
+        let at = places
+            .time(record, &set.time)?
+            .ok_or_else(|| no_time(&set.time))?;
         let limits = places.limits(record)?;
         let row = Row {
             line,
@@ -148,7 +177,11 @@ impl Rows {
 
 /// An empty name stays empty: the prefix alone is no case.
 fn case_key(mapping: &Mapping, name: &str) -> String {
-    if name.is_empty() { String::new() } else { format!("{}{name}", mapping.key_prefix) }
+    if name.is_empty() {
+        String::new()
+    } else {
+        format!("{}{name}", mapping.key_prefix)
+    }
 }
 
 fn no_time(column: &str) -> Wrong {
@@ -159,7 +192,8 @@ fn parse<T>(column: &str, text: &str) -> Result<T, Wrong>
 where
     T: FromStr<Err: std::fmt::Display>,
 {
-    text.parse().map_err(|error: T::Err| (column.to_owned(), error.to_string()))
+    text.parse()
+        .map_err(|error: T::Err| (column.to_owned(), error.to_string()))
 }
 
 // === impl Draft ===
@@ -169,7 +203,13 @@ type Limits = [Option<Timestamp>; 3];
 
 impl Draft {
     fn new(key: DossierKey) -> Self {
-        Self { key, seen: 0, planned: None, deadline: None, end: None }
+        Self {
+            key,
+            seen: 0,
+            planned: None,
+            deadline: None,
+            end: None,
+        }
     }
 
     /// Takes what a row says of the whole case; a row that contradicts an earlier one is wrong.
@@ -204,7 +244,7 @@ impl<'a> Places<'a> {
             let place = place.ok_or_else(|| RecordingError::NoColumn {
                 column: column.to_owned(),
                 field,
-                found: header.iter().collect::<Vec<_>>().join(", "),
+                found: header.iter().map(str::trim).collect::<Vec<_>>().join(", "),
             })?;
             by_name.insert(column, place);
         }
@@ -212,7 +252,11 @@ impl<'a> Places<'a> {
     }
 
     fn text<'r>(&self, record: &'r StringRecord, column: &str) -> &'r str {
-        self.by_name.get(column).and_then(|place| record.get(*place)).unwrap_or_default().trim()
+        self.by_name
+            .get(column)
+            .and_then(|place| record.get(*place))
+            .unwrap_or_default()
+            .trim()
     }
 
     fn time(&self, record: &StringRecord, column: &str) -> Result<Option<Timestamp>, Wrong> {
@@ -222,7 +266,10 @@ impl<'a> Places<'a> {
         }
         let wrong = |_| {
             let text: String = text.chars().take(40).collect();
-            (column.to_owned(), format!("`{text}` is no RFC 3339 time such as 2026-01-05T08:00:00+07:00"))
+            (
+                column.to_owned(),
+                format!("`{text}` is no RFC 3339 time such as 2026-01-05T08:00:00+07:00"),
+            )
         };
         text.parse().map(Some).map_err(wrong)
     }
@@ -250,9 +297,110 @@ impl<'a> Places<'a> {
     }
 
     fn carried(&self, record: &StringRecord) -> BTreeMap<String, String> {
-        let carried = self.mapping.carry.iter().map(|(name, column)| {
-            (name.clone(), self.text(record, column).to_owned())
-        });
+        let carried = self
+            .mapping
+            .carry
+            .iter()
+            .map(|(name, column)| (name.clone(), self.text(record, column).to_owned()));
         carried.filter(|(_, text)| !text.is_empty()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        mapping::tests as mapping,
+        recording::{
+            Recording,
+            tests::{LOG, read},
+        },
+    };
+
+    #[track_caller]
+    fn refused(line: &str, expected: &str) {
+        let recording = read(&format!("{LOG}{line}\n"));
+        let [refused] = &recording.refused[..] else {
+            panic!("{:?}", recording.refused)
+        };
+        let told = format!("{} {}: {}", refused.line, refused.field, refused.reason);
+        assert!(told.starts_with(expected), "{told}");
+        assert_eq!((recording.rows, recording.entries.len()), (7, 8));
+    }
+
+    #[test]
+    fn a_bad_row_is_refused_with_its_line_and_column() {
+        refused(
+            ",x,2026-01-05T08:00:00Z,,,,",
+            "8 case: dossier key must be 1 to 128",
+        );
+        refused(
+            "ủy ban,x,2026-01-05T08:00:00Z,,,,",
+            "8 case: dossier key must be 1 to 128",
+        );
+        refused(
+            "d,x,05/01/2026 08:00,,,,",
+            "8 when: `05/01/2026 08:00` is no RFC 3339 time",
+        );
+        refused(
+            "d,x,2026-01-05T08:00:00,,,,",
+            "8 when: `2026-01-05T08:00:00` is no RFC 3339",
+        );
+        refused(
+            "d,x,2026-01-05T08:00:00Z,,soon,,",
+            "8 law: `soon` is no RFC 3339 time",
+        );
+        refused("d,x", "8 row: 2 fields, expected 7");
+        refused(
+            "a,x,2026-01-05T08:00:00Z,,2026-01-10T00:00:00Z,,",
+            "8 law: 2026-01-10T00:00:00Z, but line 3 gives the case 2026-01-09T00:00:00Z",
+        );
+    }
+
+    #[test]
+    fn lines_are_counted_whatever_ends_them() {
+        let log = LOG.replacen("write it", "\"write\nit\"", 1);
+        let log = format!("\u{feff}{log}\nd,x,soon,,,,\n");
+        let windows = log.replace('\n', "\r\n");
+        for log in [log, windows] {
+            let recording = read(&log);
+            assert_eq!(
+                recording.refused.iter().map(|r| r.line).collect::<Vec<_>>(),
+                [10]
+            );
+            assert_eq!((recording.rows, recording.entries.len()), (7, 8));
+            assert_eq!(recording.entries[4].line, 4);
+            assert_eq!(recording.entries[7].line, 7);
+            assert_eq!(recording.entries[6].event.id.as_str(), "oth-b-end");
+        }
+    }
+
+    #[test]
+    fn a_sequence_column_names_the_rows_and_must_not_repeat() {
+        let text = mapping::GOOD.replacen("case_end", "sequence = \"door\"\ncase_end", 1);
+        let mapping = mapping::parse(&text).unwrap();
+        let recording = Recording::read(LOG.as_bytes(), &mapping).unwrap();
+        let lines: Vec<_> = recording
+            .refused
+            .iter()
+            .map(|refused| refused.line)
+            .collect();
+        assert_eq!(lines, [4, 5, 6, 7], "repeated three times, empty once");
+        assert_eq!(
+            recording.refused[0].reason,
+            "the event id `oth-a-post` is that of line 3"
+        );
+        assert_eq!(recording.entries[0].event.id.as_str(), "oth-b-desk");
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_its_field() {
+        let log = LOG.replacen("law", "loi", 1);
+        let mapping = mapping::parse(mapping::GOOD).unwrap();
+        let error = Recording::read(log.as_bytes(), &mapping)
+            .unwrap_err()
+            .to_string();
+        let expected = "no column `law`, which `columns.deadline` of the mapping names; there are \
+                        case, what, when, plan, loi, done, door";
+        assert_eq!(error, expected);
     }
 }

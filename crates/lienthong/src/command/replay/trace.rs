@@ -8,18 +8,18 @@ use super::recording::{Case, Entry};
 
 /// What the tracker's timeline of one case shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trace {
+pub(super) struct Trace {
     /// Its events are listed and were taken in the recorded order.
-    pub in_order: bool,
+    pub(super) in_order: bool,
     /// An event is listed with another word or time, or came with another body.
-    pub is_changed: bool,
+    pub(super) is_changed: bool,
     /// When the case ended, folded from its statuses.
-    pub ended_at: Option<Timestamp>,
+    pub(super) ended_at: Option<Timestamp>,
 }
 
 /// How an end stands to a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Against {
+pub(super) enum Against {
     /// No limit is known.
     NoLimit,
     /// Ended by then, or not over yet.
@@ -31,25 +31,36 @@ pub enum Against {
 }
 
 /// Where the log put an event: partition and offset.
-pub type Position = (i32, i64);
+pub(super) type Position = (i32, i64);
 
 // === impl Trace ===
 
 impl Trace {
     /// Compares what was sent, in its order, with the timeline that came back. `positions` are those
     /// of the sent events, where known.
-    pub fn of(sent: &[&Entry], positions: &[Option<Position>], timeline: &[TimelineEntry]) -> Self {
+    pub(super) fn of(
+        sent: &[&Entry],
+        positions: &[Option<Position>],
+        timeline: &[TimelineEntry],
+    ) -> Self {
         let source = sent.first().map_or("", |entry| entry.event.source.as_str());
         let ours = |entry: &&TimelineEntry| {
             entry.who == source && sent.iter().any(|sent| sent.event.id.as_str() == entry.id)
         };
-        let (listed, conflicts): (Vec<_>, Vec<_>) =
-            timeline.iter().filter(ours).partition(|entry| entry.what != "conflict");
+        let (listed, conflicts): (Vec<_>, Vec<_>) = timeline
+            .iter()
+            .filter(ours)
+            .partition(|entry| entry.what != "conflict");
         let there = |sent: &&&Entry| listed.iter().any(|l| l.id == sent.event.id.as_str());
         let expected: Vec<_> = sent.iter().filter(there).collect();
         let same_order = expected.len() == listed.len()
-            && expected.iter().zip(&listed).all(|(sent, l)| l.id == sent.event.id.as_str());
-        let is_changed = listed.iter().any(|l| !sent.iter().any(|sent| is_same(sent, l)));
+            && expected
+                .iter()
+                .zip(&listed)
+                .all(|(sent, l)| l.id == sent.event.id.as_str());
+        let is_changed = listed
+            .iter()
+            .any(|l| !sent.iter().any(|sent| is_same(sent, l)));
         let recorded = |entry: &&TimelineEntry| entry.recorded_at.map(|at| (at.seconds, at.nanos));
         Self {
             in_order: same_order
@@ -88,8 +99,12 @@ fn ended_at(listed: &[&TimelineEntry]) -> Option<Timestamp> {
     let mut history = History::default();
     let mut last = None;
     for entry in listed {
-        let status = EventKind::from_word(&entry.what).ok().and_then(EventKind::status);
-        let Some((at, status)) = time(entry).zip(status) else { continue };
+        let status = EventKind::from_word(&entry.what)
+            .ok()
+            .and_then(EventKind::status);
+        let Some((at, status)) = time(entry).zip(status) else {
+            continue;
+        };
         // A history is bounded; a status that repeats the last one says nothing new.
         if last.replace(status) != Some(status) {
             history.insert(Fact { at, status });
@@ -102,7 +117,7 @@ fn ended_at(listed: &[&TimelineEntry]) -> Option<Timestamp> {
 
 impl Against {
     /// `log_ends_at`: by when an open case is judged.
-    pub fn of(
+    pub(super) fn of(
         ended_at: Option<Timestamp>,
         limit: Option<Timestamp>,
         log_ends_at: Option<Timestamp>,
@@ -116,20 +131,30 @@ impl Against {
     }
 
     /// Against the case's own deadline and against its planned end.
-    pub fn both(case: &Case, ended_at: Option<Timestamp>, log_ends_at: Option<Timestamp>) -> [Self; 2] {
+    pub(super) fn both(
+        case: &Case,
+        ended_at: Option<Timestamp>,
+        log_ends_at: Option<Timestamp>,
+    ) -> [Self; 2] {
         [case.deadline, case.planned].map(|limit| Self::of(ended_at, limit, log_ends_at))
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::{super::recording::tests::{LOG, read}, *};
+    use super::{
+        super::recording::tests::{LOG, read},
+        *,
+    };
 
     /// The timeline as the tracker would tell it.
     pub(in super::super) fn timeline(sent: &[&Entry]) -> Vec<TimelineEntry> {
         let tell = |(place, entry): (usize, &&Entry)| TimelineEntry {
             at: Some(proto::timestamp_to_wire(entry.event.time)),
-            recorded_at: Some(prost_types::Timestamp { seconds: place as i64, nanos: 0 }),
+            recorded_at: Some(prost_types::Timestamp {
+                seconds: place as i64,
+                nanos: 0,
+            }),
             what: entry.event.kind.word().to_owned(),
             who: entry.event.source.to_string(),
             step: String::new(),
@@ -147,9 +172,16 @@ pub(super) mod tests {
 
     /// Case `a` of the sample: accepted, in process, noted, processed.
     #[track_caller]
-    fn check(change: impl FnOnce(&mut Vec<TimelineEntry>), in_order: bool, is_changed: bool) -> Trace {
+    fn check(
+        change: impl FnOnce(&mut Vec<TimelineEntry>),
+        in_order: bool,
+        is_changed: bool,
+    ) -> Trace {
         let recording = read(LOG);
-        let sent: Vec<_> = recording.by_case()[1].iter().map(|p| &recording.entries[*p]).collect();
+        let sent: Vec<_> = recording.by_case()[1]
+            .iter()
+            .map(|p| &recording.entries[*p])
+            .collect();
         let positions: Vec<_> = (0..4).map(|offset| Some((0, 10 + offset))).collect();
         let mut timeline = timeline(&sent);
         change(&mut timeline);
@@ -161,7 +193,10 @@ pub(super) mod tests {
     #[test]
     fn a_timeline_as_sent_is_in_order_and_tells_the_end() {
         let trace = check(|_| {}, true, false);
-        assert_eq!(trace.ended_at, Some("2026-01-07T00:00:00Z".parse().unwrap()));
+        assert_eq!(
+            trace.ended_at,
+            Some("2026-01-07T00:00:00Z".parse().unwrap())
+        );
     }
 
     #[test]
@@ -173,7 +208,11 @@ pub(super) mod tests {
     #[test]
     fn disorder_shows_in_the_list_and_in_the_times_of_arrival() {
         check(|timeline| timeline.swap(1, 2), false, false);
-        check(|timeline| timeline[2].recorded_at = timeline[0].recorded_at, false, false);
+        check(
+            |timeline| timeline[2].recorded_at = timeline[0].recorded_at,
+            false,
+            false,
+        );
         check(|timeline| timeline.push(timeline[2].clone()), false, false);
     }
 
@@ -182,7 +221,10 @@ pub(super) mod tests {
         check(|timeline| timeline[1].what = "noted".to_owned(), true, true);
         check(|timeline| timeline[1].at = None, true, true);
         let conflict = |timeline: &mut Vec<TimelineEntry>| {
-            let entry = TimelineEntry { what: "conflict".to_owned(), ..timeline[1].clone() };
+            let entry = TimelineEntry {
+                what: "conflict".to_owned(),
+                ..timeline[1].clone()
+            };
             timeline.push(entry);
         };
         check(conflict, true, true);
