@@ -57,6 +57,9 @@ fn accept(listener: Arc<TcpListener>, room: Arc<Semaphore>) -> Accepting {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
+                    // Answers are small and must not wait for one another. tonic sets this on its own
+                    // listeners only; where it fails, the caller is gone.
+                    let _ = stream.set_nodelay(true);
                     return Ok(Connection {
                         stream,
                         _place: place,

@@ -26,5 +26,4 @@ pub(crate) fn server(limits: &Limits) -> Server {
         .max_connection_age(Duration::from_secs(30 * 60))
         .max_connection_age_grace(Duration::from_secs(30))
         .http2_max_header_list_size(16 << 10)
-        .tcp_nodelay(true)
 }
