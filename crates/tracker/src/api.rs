@@ -54,6 +54,23 @@ impl Api {
             .read(|totals, live| summary(totals, live, unreadable, now)))
     }
 
+    /// What the status page shows.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let now = self.clock.now();
+        self.shared.read(|totals, live| {
+            let states = STATES.iter().map(|(state, word)| {
+                let count = totals.all.states.get(&i32::from(*state));
+                ((*word).to_owned(), count.copied().unwrap_or(0).into())
+            });
+            serde_json::json!({
+                "events": totals.all.events,
+                "dossiers": states.collect::<serde_json::Map<_, _>>(),
+                "on_time": totals.all.met,
+                "late": totals.all.missed + live.overdue_dossiers(now),
+            })
+        })
+    }
+
     async fn key_of_code(&self, code: &str) -> Result<DossierKey, Status> {
         let mut keys = query::by_code(&self.store, code)
             .await

@@ -288,7 +288,7 @@ fn decode_deadline(body: DeadlineBody) -> Result<Deadline, Damaged> {
     })
 }
 
-fn encode_step((id, step): (&StepId, &Step)) -> StepBody {
+fn encode_step((id, step): &(StepId, Step)) -> StepBody {
     StepBody {
         id: id.to_string(),
         facts: encode_facts(&step.history),

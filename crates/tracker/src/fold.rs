@@ -61,8 +61,9 @@ struct Rows {
 /// The tracker's consumer group.
 pub const GROUP: &str = "tracker";
 
-/// Dossiers in a generation of the cache: with a few kilobytes each, some tens of megabytes.
-const CACHED: usize = 8_192;
+/// Dossiers in a generation of the cache: of about a kilobyte each. Those of the last seconds are
+/// enough, a miss only costs a read.
+const CACHED: usize = 4_096;
 const PAGE: i64 = 1_000;
 
 // === impl Fold ===

@@ -45,6 +45,9 @@ const GROUPS: [(&str, &[Topic]); 3] = [
 const EVERY: Duration = Duration::from_secs(1);
 
 /// The lag of every group, from the store's offsets: they may trail, so it is never understated.
+///
+/// # Errors
+/// The first thing that does not answer.
 pub(crate) async fn lag(log: &Log, store: &Store) -> Result<Vec<Lag>, LagError> {
     let mut all = Vec::new();
     for (group, topics) in GROUPS {
@@ -81,10 +84,11 @@ async fn behind(
         let records = u64::try_from(end - offset).unwrap_or(0);
         lag.records.push((partition, records));
         if records > 0 {
+            // What retention has removed unread still counts; its age is that of the oldest left.
             let at = Cursor {
                 topic,
                 partition,
-                offset,
+                offset: offset.max(first),
             };
             let appended_at = log.oldest_unread(at).await?;
             lag.oldest = [lag.oldest, appended_at].into_iter().flatten().min();

@@ -67,6 +67,8 @@ impl Service {
             clock: clock.clone(),
             stop: tasks.stop_token(),
         };
+        let told = api.clone();
+        health.register(GROUP, move || told.status());
         let (serving, showing) = (api.clone(), api.clone());
         let (lag_log, lag_store, lag_clock) = (log.clone(), store.clone(), clock.clone());
         let handle = Handle {

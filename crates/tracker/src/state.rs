@@ -1,8 +1,6 @@
 //! What is known of one dossier. Folding is pure, and the order in which topics are read does not
 //! matter: an outcome may come before the delivery that it is about.
 
-use std::collections::BTreeMap;
-
 use domain::{
     AgencyId, Delivery, DeliveryId, DestinationId, DossierCode, DossierEnd, Event, Fact, Fold,
     History, HoldReason, Outcome, OutcomeKind, ProcedureCode, RouteId, StepId, UnitCode,
@@ -28,7 +26,8 @@ pub(crate) struct State {
     pub(crate) history: History,
     pub(crate) hold: Option<HoldReason>,
     pub(crate) end: Option<(DossierEnd, Timestamp)>,
-    pub(crate) steps: BTreeMap<StepId, Step>,
+    /// By id. A list, because a map's node would take kilobytes for a step or two.
+    pub(crate) steps: Vec<(StepId, Step)>,
     /// Counted by [`State::settle`].
     pub(crate) deadline: Deadline,
 }
@@ -121,7 +120,7 @@ impl State {
             None => clocks.usual(),
         };
         self.deadline = Deadline::count(calendar, limit, pauses(fold.as_ref()), ended_at);
-        for step in self.steps.values_mut() {
+        for (_, step) in &mut self.steps {
             step.settle(clocks, ended_at);
         }
     }
@@ -167,7 +166,7 @@ impl State {
                 status,
             };
             let history = match &event.step {
-                Some(step) => &mut self.steps.entry(step.clone()).or_default().history,
+                Some(step) => &mut self.step(step).history,
                 None => &mut self.history,
             };
             history.insert(fact);
@@ -197,7 +196,7 @@ impl State {
                 due_at: delivery.dossier_due_at,
             });
         }
-        let step = self.steps.entry(delivery.step).or_default();
+        let step = self.step(&delivery.step);
         step.handover(id, &delivery.destination).opened_at = Some(at);
         if step
             .opened
@@ -229,7 +228,7 @@ impl State {
                 destination,
                 ..
             } => {
-                let handover = self.handover(step, delivery, &destination);
+                let handover = self.handover(&step, delivery, &destination);
                 handover.tried(DeliveryState::Pending);
             }
             OutcomeKind::Delivered {
@@ -238,7 +237,7 @@ impl State {
                 destination,
                 ..
             } => {
-                let handover = self.handover(step, delivery, &destination);
+                let handover = self.handover(&step, delivery, &destination);
                 handover.tried(DeliveryState::Delivered);
                 handover.delivered_at = Some(outcome.at);
             }
@@ -248,7 +247,7 @@ impl State {
                 destination,
                 ..
             } => {
-                let handover = self.handover(step, delivery, &destination);
+                let handover = self.handover(&step, delivery, &destination);
                 handover.tried(DeliveryState::Dead);
             }
             OutcomeKind::Redriven {
@@ -257,21 +256,27 @@ impl State {
                 destination,
                 ..
             } => {
-                self.handover(step, delivery, &destination).state = DeliveryState::Pending;
+                self.handover(&step, delivery, &destination).state = DeliveryState::Pending;
             }
         }
     }
 
     fn handover(
         &mut self,
-        step: StepId,
+        step: &StepId,
         delivery: DeliveryId,
         destination: &DestinationId,
     ) -> &mut Handover {
-        self.steps
-            .entry(step)
-            .or_default()
-            .handover(delivery, destination)
+        self.step(step).handover(delivery, destination)
+    }
+
+    fn step(&mut self, id: &StepId) -> &mut Step {
+        let place = self.steps.binary_search_by(|(known, _)| known.cmp(id));
+        let place = place.unwrap_or_else(|free| {
+            self.steps.insert(free, (id.clone(), Step::default()));
+            free
+        });
+        &mut self.steps[place].1
     }
 
     fn name(&mut self, by: Namer, procedure: ProcedureCode, unit: UnitCode) {
