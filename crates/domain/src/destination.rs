@@ -53,6 +53,21 @@ pub struct InvalidEndpoint(String);
 
 // === impl Endpoint ===
 
+impl Endpoint {
+    /// The same way of delivery at another `host:port`.
+    #[must_use]
+    pub fn at(&self, authority: &str) -> Self {
+        match self {
+            Self::GrpcStream(_) => Self::GrpcStream(authority.to_owned()),
+            Self::GrpcUnary(_) => Self::GrpcUnary(authority.to_owned()),
+            Self::Http(rest) => {
+                let path = rest.split_once('/').map_or("", |(_, path)| path);
+                Self::Http(format!("{authority}/{path}"))
+            }
+        }
+    }
+}
+
 impl FromStr for Endpoint {
     type Err = InvalidEndpoint;
 
@@ -100,6 +115,13 @@ impl fmt::Display for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_moves_and_keeps_its_way() {
+        let moved = |text: &str| text.parse::<Endpoint>().unwrap().at("b:2").to_string();
+        assert_eq!(moved("grpc+unary://a:1"), "grpc+unary://b:2");
+        assert_eq!(moved("http://a:1/inbox/x"), "http://b:2/inbox/x");
+    }
 
     #[test]
     fn endpoints_go_round() {

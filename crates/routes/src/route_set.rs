@@ -1,7 +1,9 @@
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use calendar::Calendars;
-use domain::{Destination, ProcedureCode, ProvinceCode, RouteId, UnitCode};
+use domain::{
+    Destination, DestinationId, Endpoint, ProcedureCode, ProvinceCode, RouteId, UnitCode,
+};
 use jiff::civil::Date;
 
 use crate::{
@@ -108,6 +110,16 @@ impl RouteSet {
                     served: served.iter().map(pair).collect(),
                 }
             })
+    }
+
+    /// The same set with a destination moved to another endpoint; unchanged when there is none of that
+    /// id. For simulated agencies, which listen where there is room.
+    #[must_use]
+    pub fn with_endpoint(mut self, id: &DestinationId, endpoint: &Endpoint) -> Self {
+        for binding in self.bindings.iter_mut().filter(|b| b.destination.id == *id) {
+            binding.destination.endpoint = endpoint.clone();
+        }
+        self
     }
 
     /// The route version of that id.

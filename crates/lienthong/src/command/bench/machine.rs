@@ -88,3 +88,12 @@ pub(crate) fn memory_mib(pid: u32) -> Option<(f64, f64)> {
     };
     Some((kib("VmRSS:")? / 1024.0, kib("VmHWM:")? / 1024.0))
 }
+
+/// Processor time that a process has used, in seconds (proc(5), `/proc/pid/stat`; 100 ticks a second).
+pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / 100.0)
+}

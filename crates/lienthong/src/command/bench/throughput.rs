@@ -13,7 +13,7 @@ use super::{
     echo::Echo,
     figure::Figure,
     load::{self, Load, Pace, QUICK},
-    machine::memory_mib,
+    machine::{cpu_seconds, memory_mib},
 };
 
 const ROUNDS: u64 = 3;
@@ -33,6 +33,7 @@ pub(crate) async fn measure(bench: &Bench, backend: &Backend) -> anyhow::Result<
     let sample = load::event("echo", 0, QUICK, &Clock::system());
     let mut rounds = Vec::new();
     let mut peak: f64 = 0.0;
+    let cpu_before = cpu_seconds(child.pid).unwrap_or(0.0);
     for round in 0..ROUNDS {
         let before = echo
             .unary_rate(ECHO_IN_FLIGHT, &sample, Duration::from_secs(ECHO_SECONDS))
@@ -45,6 +46,8 @@ pub(crate) async fn measure(bench: &Bench, backend: &Backend) -> anyhow::Result<
         rounds.push((rate, (before + after) / 2.0));
         peak = peak.max(memory_mib(child.pid).map_or(0.0, |(_, peak)| peak));
     }
+    let cpu = cpu_seconds(child.pid).unwrap_or(0.0) - cpu_before;
+    let micros = 1e6 * cpu / inbox.taken().max(1) as f64;
     child.stop().await;
     echo.stop().await;
     let _ = tasks.drain(Duration::from_secs(1)).await;
@@ -57,6 +60,8 @@ pub(crate) async fn measure(bench: &Bench, backend: &Backend) -> anyhow::Result<
     )];
     let name = format!("memory.peak.{}", backend.name);
     figures.push(Figure::at_most(name, peak, "MiB", 300.0));
+    let name = format!("cpu.{}", backend.name);
+    figures.push(Figure::plain(name, micros, "µs/event"));
     Ok(figures)
 }
 
