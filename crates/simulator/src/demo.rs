@@ -204,7 +204,7 @@ impl Demo {
             let publisher = Publisher::connect(gateway, options.clone(), tasks)?;
             agency.answer_through(publisher, tasks);
         }
-        let story = Story::new(self, queries.clone(), publisher)?;
+        let story = Story::new(self, queries.clone(), publisher);
         tokio::select! {
             told = story.tell() => told?,
             () = story.show(progress) => {}

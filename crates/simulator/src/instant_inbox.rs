@@ -214,3 +214,50 @@ impl Default for Latency {
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are valid")
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::v1::inbox_client::InboxClient;
+
+    use super::*;
+    use crate::{
+        publisher::endpoint,
+        test_support::{delivery, event, monday},
+    };
+
+    #[tokio::test]
+    async fn it_takes_all_and_counts_first_arrivals_once() {
+        let tasks = Tasks::default();
+        let clock = Clock::scaled(monday() + jiff::SignedDuration::from_secs(2), 1e-9);
+        let any = "127.0.0.1:0".parse().unwrap();
+        let inbox = InstantInbox::start(any, Measure::Latency, clock, &tasks).unwrap();
+        let request = |id: &str| DeliverStreamRequest {
+            delivery: Some(delivery(&event(id), "residence").into()),
+        };
+        let requests = ["e-1", "e-2", "e-1"].map(request);
+        let channel = endpoint(&inbox.address().to_string())
+            .unwrap()
+            .connect_lazy();
+
+        let mut verdicts = InboxClient::new(channel)
+            .deliver_stream(tokio_stream::iter(requests))
+            .await
+            .unwrap()
+            .into_inner();
+        let mut count = 0;
+        while let Some(verdict) = verdicts.message().await.unwrap() {
+            assert_eq!(verdict.verdict, Some(TAKEN));
+            count += 1;
+        }
+
+        assert_eq!((count, inbox.taken(), inbox.distinct()), (3, 3, 2));
+        let latencies = inbox.take_latencies();
+        assert_eq!(latencies.len(), 2);
+        assert!(
+            (1_990_000..2_010_000).contains(&latencies.max()),
+            "{}",
+            latencies.max()
+        );
+        assert_eq!(inbox.take_latencies().len(), 0);
+    }
+}

@@ -143,6 +143,70 @@ async fn failures_and_lost_answers_are_told_apart() {
     assert_eq!(stage.reactions(), expected);
 }
 
+/// One POST as an HTTP agency gets it; its status line and headers.
+async fn post(agency: &Agency, delivery: &Delivery) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let body = std::str::from_utf8(&delivery.data).unwrap();
+    let request = format!(
+        "POST /deliveries HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         content-length: {}\r\nce-id: {}\r\nce-subject: {}\r\nce-time: {}\r\nce-procedure: {}\r\n\
+         ce-unit: {}\r\nce-step: {}\r\nce-cause: {}/{}\r\n\r\n{body}",
+        body.len(),
+        delivery.id,
+        delivery.dossier,
+        delivery.opened_at,
+        delivery.procedure,
+        delivery.unit.code,
+        delivery.step,
+        delivery.cause.0,
+        delivery.cause.1,
+    );
+    let mut connection = tokio::net::TcpStream::connect(agency.address())
+        .await
+        .unwrap();
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn an_http_agency_answers_with_status_codes() {
+    let stage = stage(Script::default(), Protocol::Http).await;
+    let first = delivery(&event("e-1"), "health-card");
+    stage.agency.fail_next(1);
+
+    for status in ["500", "202", "200"] {
+        let answer = post(&stage.agency, &first).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+
+    let record = stage.history.record();
+    assert_eq!(record.arrivals[1].cause, Some(first.cause));
+    assert_eq!(record.arrivals[1].data, Digest::of(b"{}"));
+    assert_eq!(stage.agency.taken(), 1);
+}
+
+#[tokio::test]
+async fn a_busy_http_agency_says_when_to_come_back() {
+    let busy = Script {
+        busy_rate: 1.0,
+        retry_after: Some(Duration::from_secs(90)),
+        ..Script::default()
+    };
+    let stage = stage(busy, Protocol::Http).await;
+
+    let answer = post(&stage.agency, &delivery(&event("e-1"), "health-card")).await;
+
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("retry-after: 90\r\n"), "{answer}");
+    assert_eq!(stage.agency.taken(), 0);
+}
+
 #[tokio::test]
 async fn an_agency_that_is_away_refuses_connections_and_comes_back_on_the_same_port() {
     let stage = stage(Script::default(), Protocol::Grpc).await;

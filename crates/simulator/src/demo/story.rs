@@ -22,7 +22,6 @@ pub(super) struct Story<'a> {
     demo: &'a Demo,
     queries: TrackerQueries,
     desk: Desk,
-    days: Vec<Vec<Event>>,
     planned: u64,
     handed_in: AtomicU64,
     phase: Mutex<Phase>,
@@ -46,50 +45,44 @@ impl<'a> Story<'a> {
     /// How long a live play waits for the agencies to finish.
     const LIVE_FINISH: Duration = Duration::from_secs(600);
 
-    pub(super) fn new(
-        demo: &'a Demo,
-        queries: TrackerQueries,
-        publisher: Publisher,
-    ) -> Result<Self, DemoError> {
-        let mut days = Vec::new();
-        let mut planned = 0;
-        for (index, date) in (0..).zip(&demo.days) {
-            let filings = demo.plan.filings(*date, index)?;
-            planned += filings.len() as u64;
-            days.push(demo.plan.events(&filings));
-        }
-        Ok(Self {
+    pub(super) fn new(demo: &'a Demo, queries: TrackerQueries, publisher: Publisher) -> Self {
+        let indices = 0..demo.settings.days;
+        let planned = indices.map(|index| demo.plan.count(index) as u64).sum();
+        Self {
             desk: Desk::new(publisher, demo.clock.clone()),
             demo,
             queries,
-            days,
             planned,
             handed_in: AtomicU64::new(0),
             phase: Mutex::new(Phase::Night),
             summary: Mutex::default(),
-        })
+        }
     }
 
     /// Plays all days and waits for what can still end.
     pub(super) async fn tell(&self) -> Result<(), DemoError> {
         let (speed, clock) = (self.demo.settings.speed, &self.demo.clock);
-        for (number, events) in (1..).zip(&self.days) {
+        for (index, date) in (0..).zip(&self.demo.days) {
+            let events = self
+                .demo
+                .plan
+                .events(&self.demo.plan.filings(*date, index)?);
+            let number = index + 1;
             let of = self.demo.settings.days;
             if self.demo.settings.live {
                 self.enter(Phase::Day { number, of });
-                self.hand_in(squeezed(events, clock.now(), speed)).await?;
+                self.hand_in(squeezed(&events, clock.now(), speed)).await?;
                 continue;
             }
-            let Some(first) = events.first() else {
+            let Some(first) = events.first().map(|event| event.time) else {
                 continue;
             };
-            self.pass_night(first.time).await;
+            self.pass_night(first).await;
             self.enter(Phase::Day { number, of });
             clock.set_speed(speed);
-            self.hand_in(events.clone()).await?;
-            if let Some(last) = events.last() {
-                self.until_closing(last.time).await;
-            }
+            let last = events.last().map_or(first, |event| event.time);
+            self.hand_in(events).await?;
+            self.until_closing(last).await;
         }
         self.enter(Phase::Finishing);
         if self.demo.settings.live {

@@ -102,17 +102,17 @@ async fn a_day_is_played_to_its_end_and_everything_is_accounted_for() {
 
 #[tokio::test]
 async fn a_lost_event_and_an_invented_arrival_are_found() {
-    let lost = play(Some(Fault::LosesOneEvent), |_| {}).await;
-    let (report, _) = lost.run().await;
-    assert!(!report.is_accounted());
-    assert!(
-        report.unaccounted_for[0].contains("is on no timeline"),
-        "{report:?}"
-    );
+    let loses = play(Some(Fault::LosesOneEvent), |_| {}).await;
+    let claims = play(Some(Fault::ClaimsOneDelivery), |_| {}).await;
 
-    let claimed = play(Some(Fault::ClaimsOneDelivery), |_| {}).await;
-    let (report, _) = claimed.run().await;
-    assert_eq!(report.unaccounted, 1, "{:?}", report.unaccounted_for);
+    let ((lost, _), (claimed, _)) = tokio::join!(loses.run(), claims.run());
+
+    assert!(!lost.is_accounted());
+    assert!(
+        lost.unaccounted_for[0].contains("is on no timeline"),
+        "{lost:?}"
+    );
+    assert_eq!(claimed.unaccounted, 1, "{:?}", claimed.unaccounted_for);
 }
 
 #[tokio::test]
