@@ -1,3 +1,10 @@
 //! Scenarios over the whole pipeline.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod architecture;
+mod faults;
+mod harness;
+mod kill;
+mod processes;
+mod scenarios;
+mod seeded_bugs;

@@ -1,0 +1,204 @@
+use std::time::Duration;
+
+use domain::Event;
+use lienthong::pipeline::{Pipeline, Role};
+use log::Log;
+use proto::v1::{
+    Dossier, GetDossierRequest, TimelineEntry, courier_client::CourierClient,
+    get_dossier_request::Name, tracker_client::TrackerClient,
+};
+use simulator::{Answer, Fate, Script, TrackerQueries, Violation, check};
+use store::Store;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{Backend, Roles, Site, World, eventually, within, world};
+
+/// A site, its world, and the roles that run in this process.
+pub(crate) struct House {
+    pub(crate) site: Site,
+    pub(crate) world: World,
+    running: Option<(Pipeline, Roles)>,
+}
+
+/// What the tracker knows of one dossier.
+pub(crate) struct Found {
+    pub(crate) dossier: Dossier,
+    pub(crate) timeline: Vec<TimelineEntry>,
+}
+
+// === impl House ===
+
+impl House {
+    /// A house whose agencies answer at once and take ten milliseconds for their work.
+    pub(crate) async fn new(backend: Backend) -> Self {
+        Self::with(backend, |_| quick()).await
+    }
+
+    /// A house whose agencies behave as the script of each says. No role runs yet.
+    pub(crate) async fn with(backend: Backend, script: impl Fn(&str) -> Script) -> Self {
+        let (addresses, endpoints) = world::addresses();
+        let site = Site::new(backend, endpoints);
+        let world = World::start(addresses, site.gateway, &site.clock, 1, script).await;
+        Self {
+            site,
+            world,
+            running: None,
+        }
+    }
+
+    /// The same with every role running.
+    pub(crate) async fn started(backend: Backend) -> Self {
+        let mut house = Self::new(backend).await;
+        house.start().await;
+        house
+    }
+
+    pub(crate) async fn start(&mut self) {
+        let pipeline = self.open().await;
+        self.start_over(pipeline).await;
+    }
+
+    pub(crate) async fn open(&self) -> Pipeline {
+        let (settings, clock) = (self.site.settings(), self.site.clock.clone());
+        Pipeline::open_with(settings, self.site.plan(), &Role::ALL, clock)
+            .await
+            .unwrap()
+    }
+
+    /// The same over another log and a store that is open.
+    pub(crate) async fn open_over(&self, log: Log, store: Store) -> Pipeline {
+        let mut settings = self.site.settings();
+        settings.data.dir = self.site.path("spare");
+        let clock = self.site.clock.clone();
+        let spare = Pipeline::open_with(settings, self.site.plan(), &Role::ALL, clock).await;
+        spare.unwrap().over(log, store)
+    }
+
+    pub(crate) async fn start_over(&mut self, pipeline: Pipeline) {
+        let mut roles = Roles::start(pipeline.clone(), Role::ALL.to_vec());
+        roles.ready().await;
+        self.running = Some((pipeline, roles));
+    }
+
+    /// Stops the roles as an operator does.
+    pub(crate) async fn stop(&mut self) {
+        let (_, roles) = self.running.take().unwrap();
+        roles.stop().await.unwrap();
+    }
+
+    /// Stops the roles as a power cut does.
+    pub(crate) fn kill(&mut self) {
+        self.running = None;
+    }
+
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.running.as_ref().unwrap().0
+    }
+
+    pub(crate) fn event(&self, dossier: &str, procedure: &str) -> Event {
+        super::accepted(dossier, procedure, self.site.clock.now())
+    }
+
+    /// Publishes, and waits for the answer that counts.
+    pub(crate) async fn submit(&self, event: Event) -> Answer {
+        self.world.desk.publish(event).await.unwrap()
+    }
+
+    /// A desk accepts a dossier, and so does the gateway.
+    pub(crate) async fn accept(&self, dossier: &str, procedure: &str) {
+        let answer = self.submit(self.event(dossier, procedure)).await;
+        assert!(matches!(answer, Answer::Accepted { .. }), "{answer:?}");
+    }
+
+    pub(crate) async fn find(&self, dossier: &str) -> Option<Found> {
+        let request = GetDossierRequest {
+            name: Some(Name::Key(dossier.to_owned())),
+        };
+        let answer = self.tracker().get_dossier(request).await.ok()?.into_inner();
+        Some(Found {
+            dossier: answer.dossier?,
+            timeline: answer.timeline,
+        })
+    }
+
+    /// Waits until a dossier is as described.
+    pub(crate) async fn until(
+        &self,
+        dossier: &str,
+        what: &str,
+        mut is: impl FnMut(&Found) -> bool,
+    ) -> Found {
+        eventually(&format!("{dossier} {what}"), async || {
+            self.find(dossier).await.filter(|found| is(found))
+        })
+        .await
+    }
+
+    pub(crate) fn tracker(&self) -> TrackerClient<Channel> {
+        TrackerClient::new(channel(self.site.tracker))
+    }
+
+    pub(crate) fn courier(&self) -> CourierClient<Channel> {
+        CourierClient::new(channel(self.site.courier))
+    }
+
+    /// Waits until nothing is on its way any more, and compares what the world saw with what the
+    /// tracker claims.
+    pub(crate) async fn violations(&self, bound: Duration) -> Vec<Violation> {
+        at_rest(&self.site, &self.world, bound).await
+    }
+
+    /// I1 to I7 hold.
+    pub(crate) async fn holds(&self) {
+        let violations = self.violations(super::PATIENCE).await;
+        assert!(violations.is_empty(), "{}", listed(&violations));
+    }
+}
+
+/// As [`House::violations`], wherever the roles run.
+pub(crate) async fn at_rest(site: &Site, world: &World, bound: Duration) -> Vec<Violation> {
+    let queries = TrackerQueries::connect(&site.tracker.to_string()).unwrap();
+    let rest = within(bound, "the circle comes to rest", async || {
+        let owed: usize = world.agencies().map(simulator::Agency::owed).sum();
+        let unknown = world.history.count(Fate::Unknown);
+        let summary = queries.summary().await.ok()?;
+        let pending: u64 = summary.destinations.iter().map(|d| d.pending).sum();
+        let accepted = world.history.count(Fate::Accepted) as u64;
+        (owed == 0 && unknown == 0 && pending == 0 && summary.events >= accepted).then_some(())
+    });
+    // The bound is I6; what keeps the circle going is told by the comparison.
+    let _ = tokio::time::timeout(bound.mul_f64(0.98), rest).await;
+    let mut violations = compare(&queries, world).await;
+    if !violations.is_empty() {
+        // The last answers may have come between two of the questions.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        violations = compare(&queries, world).await;
+    }
+    violations
+}
+
+async fn compare(queries: &TrackerQueries, world: &World) -> Vec<Violation> {
+    let record = world.history.record();
+    let view = queries.view(&record).await.unwrap();
+    check(&record, &view)
+}
+
+pub(crate) fn listed(violations: &[Violation]) -> String {
+    let lines = violations.iter().take(20).map(ToString::to_string);
+    let lines: Vec<_> = lines.collect();
+    format!("{} violation(s):\n{}", violations.len(), lines.join("\n"))
+}
+
+fn channel(address: std::net::SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}"))
+        .unwrap()
+        .connect_lazy()
+}
+
+/// An agency without delay and without faults.
+pub(crate) fn quick() -> Script {
+    Script {
+        work: simulator::Spread::Fixed(Duration::from_millis(10)),
+        ..Script::default()
+    }
+}

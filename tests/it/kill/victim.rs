@@ -1,0 +1,97 @@
+use std::time::Duration;
+
+use lienthong::pipeline::{Pipeline, Role};
+use rand::{RngExt, rngs::StdRng};
+
+use crate::harness::{Child, Launch, Roles, Site};
+
+/// Some roles that are killed and started again.
+pub(crate) struct Victim {
+    home: Home,
+    roles: Vec<Role>,
+    life: Option<Life>,
+    /// How it ended without being killed, each time.
+    pub(crate) died: Vec<String>,
+}
+
+/// Where the roles run.
+#[derive(Clone)]
+pub(crate) enum Home {
+    /// In a runtime of their own, over the log and the store of this pipeline.
+    Runtime(Pipeline),
+    /// In a process of their own.
+    Process,
+}
+
+enum Life {
+    Runtime(Roles),
+    Process(Box<Child>),
+}
+
+// === impl Victim ===
+
+impl Victim {
+    pub(crate) fn new(home: Home, roles: Vec<Role>) -> Self {
+        Self {
+            home,
+            roles,
+            life: None,
+            died: Vec::new(),
+        }
+    }
+
+    pub(crate) fn start(&mut self, site: &Site) {
+        self.life = Some(match &self.home {
+            Home::Runtime(pipeline) => {
+                Life::Runtime(Roles::start(pipeline.clone(), self.roles.clone()))
+            }
+            Home::Process => {
+                let launch = Launch::Roles(self.roles.clone());
+                Life::Process(Box::new(Child::start(site, &launch)))
+            }
+        });
+    }
+
+    /// Waits until it works, if it does not yet.
+    pub(crate) async fn ready(&mut self) {
+        match &mut self.life {
+            Some(Life::Runtime(roles)) => roles.ready().await,
+            Some(Life::Process(child)) => child.ready().await,
+            None => panic!("it was not started"),
+        }
+    }
+
+    /// Kills it at a random instant of its work or, one time in four, of its start; then starts it
+    /// again.
+    pub(crate) async fn kill_at_random(&mut self, site: &Site, chance: &mut StdRng) {
+        let millis = if chance.random_bool(0.75) {
+            self.ready().await;
+            chance.random_range(100..400)
+        } else {
+            chance.random_range(0..300)
+        };
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        self.check().await;
+        match self.life.take() {
+            Some(Life::Runtime(roles)) => roles.kill(),
+            Some(Life::Process(child)) => child.kill().await,
+            None => {}
+        }
+        self.start(site);
+    }
+
+    /// Notes an end that nobody asked for.
+    pub(crate) async fn check(&mut self) {
+        let how = match &mut self.life {
+            Some(Life::Runtime(roles)) if !roles.run() => "a task ended".to_owned(),
+            Some(Life::Process(child)) => match child.has_ended().await {
+                Some(how) => format!("{how:?}"),
+                None => return,
+            },
+            _ => return,
+        };
+        let names: Vec<_> = self.roles.iter().map(|role| role.name()).collect();
+        self.died.push(format!("{}: {how}", names.join(", ")));
+        self.life = None;
+    }
+}
