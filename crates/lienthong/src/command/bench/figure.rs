@@ -63,6 +63,24 @@ impl Figure {
         }
     }
 
+    /// A figure that is a ratio of each round, and must not exceed its target.
+    pub(crate) fn ratios(
+        name: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        ratios: &[f64],
+        target: Option<f64>,
+    ) -> Self {
+        let ratio = median(ratios);
+        Self {
+            ratio: Some(ratio),
+            target,
+            met: target.map(|target| ratio <= target),
+            spread: spread(ratios),
+            ..Self::plain(name, value, unit)
+        }
+    }
+
     /// A rate judged by its ratio to the baseline of its round.
     pub(crate) fn at_least_ratio(
         name: impl Into<String>,

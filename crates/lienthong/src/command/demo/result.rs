@@ -63,28 +63,33 @@ fn print(report: &Report) {
         ],
         &rows,
     );
-    if !report.late_dossiers.is_empty() {
-        output::line("");
-        let rows: Vec<[String; 3]> = report
-            .late_dossiers
-            .iter()
-            .take(NAMED)
-            .map(|late| {
-                [
-                    late.dossier.clone(),
-                    late.procedure.clone(),
-                    late.reason.clone(),
-                ]
-            })
-            .collect();
-        output::table(["LATE DOSSIER", "PROCEDURE", "WHERE THE TIME WENT"], &rows);
-        let more = report.late_dossiers.len().saturating_sub(NAMED);
-        if more > 0 {
-            output::line(format_args!("… and {more} more (-o json names them)"));
-        }
-    }
+    print_late(report);
     for what in &report.unaccounted_for {
         output::line(format_args!("UNACCOUNTED FOR  {what}"));
+    }
+}
+
+fn print_late(report: &Report) {
+    if report.late_dossiers.is_empty() {
+        return;
+    }
+    output::line("");
+    let rows: Vec<[String; 3]> = report
+        .late_dossiers
+        .iter()
+        .take(NAMED)
+        .map(|late| {
+            [
+                late.dossier.clone(),
+                late.procedure.clone(),
+                late.reason.clone(),
+            ]
+        })
+        .collect();
+    output::table(["LATE DOSSIER", "PROCEDURE", "WHERE THE TIME WENT"], &rows);
+    let more = report.late_dossiers.len().saturating_sub(NAMED);
+    if more > 0 {
+        output::line(format_args!("… and {more} more (-o json names them)"));
     }
 }
 
