@@ -75,6 +75,7 @@ fn no_route_until_a_start_brings_one() {
 fn each_hold_and_each_release_has_its_own_id() {
     let nowhere = "{ provinces: [\"01\"] }";
     let other = ROUTE.replace("3.000722", "1.000001");
+    let other = other.replace("route: birth", "route: other");
     let mut world = World::with(custom(&other, &destinations(nowhere)));
     world.tell(&accepted());
     world.restart(custom(ROUTE, &destinations(nowhere)));
