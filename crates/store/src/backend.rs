@@ -80,6 +80,8 @@ pub trait Backend: Send + Sync + 'static {
 pub struct Probe {
     /// Size of the whole database.
     pub size_bytes: u64,
+    /// Free space on its disk; `None` where only the server knows.
+    pub free_bytes: Option<u64>,
     /// Unpublished rows of the group.
     pub pending: u64,
     /// When the oldest of them was written, in Unix milliseconds.

@@ -191,6 +191,7 @@ impl Backend for Postgres {
             };
             Ok(Probe {
                 size_bytes: row.int(0)?.unsigned_abs(),
+                free_bytes: None,
                 pending: row.int(1)?.unsigned_abs(),
                 oldest_pending: row.opt_int(2)?,
             })

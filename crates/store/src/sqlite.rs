@@ -9,6 +9,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::params;
@@ -27,6 +28,7 @@ use writer::Writer;
 
 /// A store in one file.
 pub(crate) struct Sqlite {
+    path: PathBuf,
     writer: Writer,
     /// Short reads by key, of the roles' own work.
     lookups: Reader,
@@ -47,6 +49,7 @@ impl Sqlite {
         let lock = connection::lock(&config.path)?;
         let writer = Writer::start(connection::open_writer(config)?);
         let store = Self {
+            path: config.path.clone(),
             lookups: Reader::start(config, Self::LOOKUP_THREADS)?,
             lists: Reader::start(config, Self::LIST_THREADS)?,
             writer,
@@ -166,9 +169,14 @@ impl Backend for Sqlite {
     }
 
     fn probe(&self, group: &'static str) -> BoxFuture<'_, Result<Probe, ReadError>> {
-        Box::pin(
-            self.lists
-                .run(move |connection| reader::probe(connection, group)),
-        )
+        let path = self.path.clone();
+        let probe = move |connection: &_| {
+            let free_bytes = connection::free_bytes(&path);
+            Ok(Probe {
+                free_bytes,
+                ..reader::probe(connection, group)?
+            })
+        };
+        Box::pin(self.lists.run(probe))
     }
 }

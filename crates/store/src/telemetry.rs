@@ -11,6 +11,7 @@ use crate::write::Committed;
 
 const UP: &str = "lienthong_store_up";
 const SIZE: &str = "lienthong_store_size_bytes";
+const FREE: &str = "lienthong_store_free_bytes";
 const TRANSACTIONS: &str = "lienthong_store_transactions_total";
 const DURATION: &str = "lienthong_store_transaction_duration_seconds";
 const DUPLICATES: &str = "lienthong_inbox_duplicates_total";
@@ -22,6 +23,11 @@ const PUBLISHED: &str = "lienthong_outbox_published_total";
 pub fn describe_metrics() {
     describe_gauge!(UP, "Whether the role's store answered the last probe");
     describe_gauge!(SIZE, Unit::Bytes, "Size of the role's database");
+    describe_gauge!(
+        FREE,
+        Unit::Bytes,
+        "Free space on the disk of the role's database"
+    );
     describe_counter!(TRANSACTIONS, "Transactions by how they ended");
     describe_histogram!(
         DURATION,
@@ -99,6 +105,9 @@ pub(crate) fn probed(group: &'static str, result: &Result<Probe, ReadError>) {
     match result {
         Ok(probe) => {
             gauge!(SIZE, "role" => group).set(probe.size_bytes as f64);
+            if let Some(free) = probe.free_bytes {
+                gauge!(FREE, "role" => group).set(free as f64);
+            }
             gauge!(PENDING, "role" => group).set(probe.pending as f64);
             let oldest = probe.oldest_pending.unwrap_or(0);
             gauge!(OLDEST, "role" => group).set(oldest as f64 / 1000.0);

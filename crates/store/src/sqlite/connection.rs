@@ -82,6 +82,12 @@ pub(super) fn open_reader(config: &SqliteConfig) -> Result<Connection, OpenError
     open().map_err(|error| explain(&config.path, error))
 }
 
+/// Free space on the disk of the file.
+pub(super) fn free_bytes(path: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 fn open(config: &SqliteConfig, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(&config.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;

@@ -183,6 +183,7 @@ pub(super) fn probe(connection: &Connection, group: &str) -> Result<Probe, ReadE
     })?;
     Ok(Probe {
         size_bytes: size.unsigned_abs(),
+        free_bytes: None,
         pending: pending.unsigned_abs(),
         oldest_pending,
     })

@@ -16,6 +16,7 @@ on_both!(
     groups_do_not_see_each_other,
     of_many_writers_of_one_offset_one_wins,
     every_take_over_gets_its_own_epoch,
+    nothing_of_an_old_owner_appears_after_a_take_over,
     a_malformed_write_is_refused_whole,
 );
 
@@ -243,6 +244,50 @@ async fn every_take_over_gets_its_own_epoch(scratch: &Scratch) {
     }
     let epochs: BTreeSet<_> = starters.join_all().await.into_iter().collect();
     assert_eq!(epochs, (first + 1..=first + 8).collect());
+}
+
+/// O4: the old owner is in the middle of its writes; once the new one has its epoch, no row is added.
+async fn nothing_of_an_old_owner_appears_after_a_take_over(scratch: &Scratch) {
+    let (store, first) = scratch.start().await;
+    for epoch in first..first + 15 {
+        let mut old = JoinSet::new();
+        for writer in 0..3 {
+            let store = store.clone();
+            old.spawn(async move {
+                for n in 0.. {
+                    let rows = (0..50).map(|row| lane("land", row + 100 * (writer + 3 * n), epoch));
+                    let insert = Op::Upsert {
+                        table: &LANES,
+                        rows: rows.collect(),
+                    };
+                    if let Err(error) = store.commit(write(epoch, vec![insert])).await {
+                        return breach_of(error);
+                    }
+                }
+                unreachable!("the old owner was never fenced")
+            });
+        }
+        while lanes(&store).await.is_empty() {
+            assert!(old.try_join_next().is_none(), "a writer ended too early");
+        }
+        let new = store.take_over(GROUP).await.unwrap();
+        let then = lanes(&store).await;
+        for breach in old.join_all().await {
+            assert_eq!(
+                breach,
+                FenceBreach::Epoch {
+                    held: epoch,
+                    found: Some(new)
+                }
+            );
+        }
+        assert_eq!(lanes(&store).await, then);
+        let clear = Op::Sql {
+            sql: "delete from lanes".into(),
+            params: vec![],
+        };
+        store.commit(write(new, vec![clear])).await.unwrap();
+    }
 }
 
 async fn a_malformed_write_is_refused_whole(scratch: &Scratch) {
