@@ -79,6 +79,9 @@ fn each_hold_and_each_release_has_its_own_id() {
     let mut world = World::with(custom(&other, &destinations(nowhere)));
     world.tell(&accepted());
     world.restart(custom(ROUTE, &destinations(nowhere)));
+    // Once more without an event in between: the second release has the same cause and time.
+    world.restart(custom(&other, &destinations(nowhere)));
+    world.restart(custom(ROUTE, &destinations(nowhere)));
     world.tell(&status(
         "civil-status",
         Processed,
@@ -90,6 +93,8 @@ fn each_hold_and_each_release_has_its_own_id() {
 
     assert_eq!(opened, ["residence"]);
     let expected = [
+        Some(HoldReason::NoRoute),
+        None,
         Some(HoldReason::NoRoute),
         None,
         Some(HoldReason::NoDestination),
