@@ -8,6 +8,7 @@ mod backend;
 pub(crate) mod child;
 mod events;
 mod house;
+mod outage;
 mod ports;
 mod roles;
 mod site;
@@ -17,6 +18,7 @@ pub(crate) use backend::Backend;
 pub(crate) use child::{Child, Launch};
 pub(crate) use events::{accepted, json, status_of_step};
 pub(crate) use house::{Found, House, listed, quick};
+pub(crate) use outage::{AwayLog, Door};
 pub(crate) use ports::free_port;
 pub(crate) use roles::Roles;
 pub(crate) use site::Site;
@@ -27,6 +29,8 @@ use std::{
     io::Write as _,
     time::{Duration, Instant},
 };
+
+use tokio::sync::{Mutex, MutexGuard};
 
 /// How long a condition may take to become true before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,6 +56,12 @@ macro_rules! scenarios {
     };
 }
 pub(crate) use scenarios;
+
+/// Kill runs need both cores: one at a time. Keep what it answers.
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::const_new(());
+    ALONE.lock().await
+}
 
 /// Waits until `look` finds something.
 #[track_caller]

@@ -12,7 +12,7 @@ use lienthong::pipeline::Role;
 use simulator::{Script, Spread};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Backend, House, PATIENCE, listed, say, variable};
+use crate::harness::{Backend, House, PATIENCE, alone, listed, say, variable};
 
 pub(crate) use load::Load;
 pub(crate) use plan::Numbers;
@@ -57,7 +57,7 @@ async fn run(house: &House, mut victims: Vec<Victim>, kills: u32, numbers: &Numb
                 .kill_at_random(&house.site, &mut chance)
                 .await;
             for victim in &mut victims {
-                victim.check().await;
+                victim.check(&house.site).await;
             }
         }
         victims[place].ready().await;
@@ -95,8 +95,9 @@ async fn run(house: &House, mut victims: Vec<Victim>, kills: u32, numbers: &Numb
 /// C1 to C4
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded_each_role() {
+    let _alone = alone().await;
     let house = house(Backend::Embedded).await;
-    let pipeline = house.open().await;
+    let pipeline = Box::new(house.open().await);
     let victims = Role::ALL.map(|role| Victim::new(Home::Runtime(pipeline.clone()), vec![role]));
     let numbers = Numbers::read(4);
     run(&house, victims.into(), numbers.kills, &numbers).await;
@@ -105,6 +106,7 @@ async fn embedded_each_role() {
 /// C5
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded_whole() {
+    let _alone = alone().await;
     let house = house(Backend::Embedded).await;
     let victim = Victim::new(Home::Process, Role::ALL.to_vec());
     let numbers = Numbers::read(1);
@@ -117,6 +119,7 @@ async fn real_each_role() {
     let Some(backend) = Backend::real("kill::real_each_role") else {
         return;
     };
+    let _alone = alone().await;
     let house = house(backend).await;
     let victims = Role::ALL.map(|role| Victim::new(Home::Process, vec![role]));
     let numbers = Numbers::read(4);
@@ -129,6 +132,7 @@ async fn real_whole() {
     let Some(backend) = Backend::real("kill::real_whole") else {
         return;
     };
+    let _alone = alone().await;
     let mut house = house(backend).await;
     house.site = house.site.apart();
     let victim = Victim::new(Home::Process, Role::ALL.to_vec());

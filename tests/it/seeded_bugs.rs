@@ -11,7 +11,7 @@ use simulator::{Invariant, Violation};
 use store::Store;
 
 use crate::{
-    harness::{Backend, House, say},
+    harness::{Backend, House, alone, say},
     kill::{Home, Load, Numbers, Victim, house},
 };
 use broken_log::ClockIds;
@@ -22,6 +22,7 @@ async fn found(house: &House, pipeline: Pipeline, what: &str) -> Vec<Violation> 
     const KILLS: u32 = 8;
     let numbers = Numbers::read(1);
     let mut chance = numbers.chance();
+    let pipeline = Box::new(pipeline);
     let mut victims: Vec<Victim> = Role::ALL
         .into_iter()
         .map(|role| Victim::new(Home::Runtime(pipeline.clone()), vec![role]))
@@ -71,18 +72,21 @@ fn is_caught(violations: &[Violation], by: &[Invariant]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_offset_outside_the_transaction_is_caught() {
+    let _alone = alone().await;
     let violations = found_with(Bug::OffsetOutside).await;
     is_caught(&violations, &[Invariant::NoLoss]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_inbox_is_caught() {
+    let _alone = alone().await;
     let violations = found_with(Bug::NoInbox).await;
     is_caught(&violations, &[Invariant::OneEffect, Invariant::Totals]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ids_from_the_clock_are_caught() {
+    let _alone = alone().await;
     let house = house(Backend::Embedded).await;
     let pipeline = house.open().await;
     let log = Log::wrap(ClockIds::over(pipeline.log().clone()));
@@ -94,6 +98,7 @@ async fn ids_from_the_clock_are_caught() {
 /// Nothing planted, nothing found: what catches the bugs is not the harness.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_bug_nothing_is_found() {
+    let _alone = alone().await;
     let house = house(Backend::Embedded).await;
     let pipeline = house.open().await;
     let violations = found(&house, pipeline, "none").await;

@@ -76,6 +76,11 @@ impl Site {
         self
     }
 
+    /// Another back end than the one that the site was made for; nothing has been opened yet.
+    pub(crate) fn move_to(&mut self, backend: Backend) {
+        self.backend = backend;
+    }
+
     /// The same name with something behind it: two runs do not share topics.
     pub(crate) fn apart(mut self) -> Self {
         self.name.push_str(".whole");

@@ -21,7 +21,7 @@ pub(crate) struct Numbers {
 
 impl Numbers {
     /// Kills of each role in a quick run.
-    const KILLS: u32 = 12;
+    const KILLS: u32 = 20;
     /// Kills of each role from which on a run is a full one.
     const FULL: u32 = 50;
     /// Events of a full run, over its roles and its whole.

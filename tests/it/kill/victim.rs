@@ -18,7 +18,7 @@ pub(crate) struct Victim {
 #[derive(Clone)]
 pub(crate) enum Home {
     /// In a runtime of their own, over the log and the store of this pipeline.
-    Runtime(Pipeline),
+    Runtime(Box<Pipeline>),
     /// In a process of their own.
     Process,
 }
@@ -43,7 +43,7 @@ impl Victim {
     pub(crate) fn start(&mut self, site: &Site) {
         self.life = Some(match &self.home {
             Home::Runtime(pipeline) => {
-                Life::Runtime(Roles::start(pipeline.clone(), self.roles.clone()))
+                Life::Runtime(Roles::start(pipeline.as_ref().clone(), self.roles.clone()))
             }
             Home::Process => {
                 let launch = Launch::Roles(self.roles.clone());
@@ -71,7 +71,7 @@ impl Victim {
             chance.random_range(0..300)
         };
         tokio::time::sleep(Duration::from_millis(millis)).await;
-        self.check().await;
+        self.check(site).await;
         match self.life.take() {
             Some(Life::Runtime(roles)) => roles.kill(),
             Some(Life::Process(child)) => child.kill().await,
@@ -80,8 +80,8 @@ impl Victim {
         self.start(site);
     }
 
-    /// Notes an end that nobody asked for.
-    pub(crate) async fn check(&mut self) {
+    /// Notes an end that nobody asked for, and starts again as a supervisor would.
+    pub(crate) async fn check(&mut self, site: &Site) {
         let how = match &mut self.life {
             Some(Life::Runtime(roles)) if !roles.run() => "a task ended".to_owned(),
             Some(Life::Process(child)) => match child.has_ended().await {
@@ -92,6 +92,6 @@ impl Victim {
         };
         let names: Vec<_> = self.roles.iter().map(|role| role.name()).collect();
         self.died.push(format!("{}: {how}", names.join(", ")));
-        self.life = None;
+        self.start(site);
     }
 }
