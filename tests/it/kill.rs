@@ -35,6 +35,7 @@ pub(crate) fn troubled(role: &str) -> Script {
 pub(crate) async fn house(backend: Backend) -> House {
     let mut house = House::with(backend, troubled).await;
     house.site.attempts = 100;
+    // For a broker of this run alone: what an earlier run left under the name would be read again.
     if let Some(name) = variable("LIENTHONG_TEST_PREFIX") {
         house.site = house.site.named(name);
     }
@@ -66,6 +67,13 @@ async fn run(house: &House, mut victims: Vec<Victim>, kills: u32, numbers: &Numb
     let killed = begun.elapsed();
 
     let violations = house.violations(PATIENCE).await;
+    for victim in &mut victims {
+        victim.check(&house.site).await;
+        victim.end().await;
+        for line in victim.said.iter().take(5) {
+            say(format_args!("  {line}"));
+        }
+    }
 
     let record = house.world.history.record();
     say(format_args!(

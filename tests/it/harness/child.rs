@@ -35,7 +35,8 @@ pub(crate) enum Launch {
 /// A process that runs roles. Killed when dropped.
 pub(crate) struct Child {
     process: tokio::process::Child,
-    output: Option<Lines<BufReader<ChildStdout>>>,
+    output: Lines<BufReader<ChildStdout>>,
+    is_ready: bool,
     /// The child ends when this end of the pipe is gone: no orphan survives the test run.
     _leash: Option<ChildStdin>,
 }
@@ -81,36 +82,37 @@ impl Child {
         Self {
             _leash: process.stdin.take(),
             process,
-            output: Some(output),
+            output,
+            is_ready: false,
         }
     }
 
     /// Waits until its roles have started.
     pub(crate) async fn ready(&mut self) {
-        let Some(mut output) = self.output.take() else {
+        if self.is_ready {
             return;
-        };
+        }
         let ready = async {
-            while let Some(line) = output.next_line().await.unwrap() {
+            while let Some(line) = self.output.next_line().await.unwrap() {
                 if line.ends_with(READY) {
                     return true;
                 }
             }
             false
         };
-        let is_ready = timeout(PATIENCE, ready)
+        self.is_ready = timeout(PATIENCE, ready)
             .await
             .expect("the child starts in time");
-        if !is_ready {
+        if !self.is_ready {
             let (code, text) = self.ended().await;
             panic!("the child ended with {code:?} before it was ready: {text}");
         }
     }
 
-    /// SIGKILL.
-    pub(crate) async fn kill(mut self) {
+    /// SIGKILL. Answers what it had said on standard error.
+    pub(crate) async fn kill(mut self) -> String {
         self.process.start_kill().unwrap();
-        self.process.wait().await.unwrap();
+        self.ended().await.1
     }
 
     /// SIGTERM.

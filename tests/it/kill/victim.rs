@@ -12,6 +12,8 @@ pub(crate) struct Victim {
     life: Option<Life>,
     /// How it ended without being killed, each time.
     pub(crate) died: Vec<String>,
+    /// What it said on standard error before it was killed: errors, unless the logs are turned up.
+    pub(crate) said: Vec<String>,
 }
 
 /// Where the roles run.
@@ -37,6 +39,7 @@ impl Victim {
             roles,
             life: None,
             died: Vec::new(),
+            said: Vec::new(),
         }
     }
 
@@ -74,10 +77,21 @@ impl Victim {
         self.check(site).await;
         match self.life.take() {
             Some(Life::Runtime(roles)) => roles.kill(),
-            Some(Life::Process(child)) => child.kill().await,
+            Some(Life::Process(child)) => {
+                let said = child.kill().await;
+                self.said.extend(said.lines().map(str::to_owned));
+            }
             None => {}
         }
         self.start(site);
+    }
+
+    /// Kills it for good.
+    pub(crate) async fn end(&mut self) {
+        if let Some(Life::Process(child)) = self.life.take() {
+            let said = child.kill().await;
+            self.said.extend(said.lines().map(str::to_owned));
+        }
     }
 
     /// Notes an end that nobody asked for, and starts again as a supervisor would.
