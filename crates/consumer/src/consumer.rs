@@ -26,6 +26,8 @@ pub struct Consumer<F> {
     health: Health,
     options: Options,
     decided: Decided,
+    /// Records since old inbox entries were last looked for.
+    unpruned: usize,
 }
 
 /// How much a consumer takes at once.
@@ -68,8 +70,9 @@ struct Landing {
 const WAIT: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
-const PRUNE_ROWS: u32 = 10_000;
+/// Two entries are looked at for each new one, so the inbox stays below twice what it must hold.
+const PRUNE_AFTER: usize = 2_000;
+const PRUNE_ROWS: u32 = 4_000;
 
 impl Default for Options {
     fn default() -> Self {
@@ -105,6 +108,7 @@ impl<F: Fold> Consumer<F> {
             health,
             options,
             decided: Decided::Nothing,
+            unpruned: 0,
         }
     }
 
@@ -151,8 +155,6 @@ impl<F: Fold> Consumer<F> {
         outbox.settle().await?;
         outbox.recover().await?;
         let mut position = self.position().await?;
-        let mut pruned = Instant::now();
-        let mut more_to_prune = false;
         self.health.set(self.fold.group(), Readiness::Ready);
         loop {
             let next = position.reader.next(self.options.limit, WAIT);
@@ -164,9 +166,9 @@ impl<F: Fold> Consumer<F> {
                 self.step(reads, &mut position.offsets, outbox).await?;
                 *pause = FIRST_PAUSE;
             }
-            if more_to_prune || pruned.elapsed() > PRUNE_EVERY {
-                pruned = Instant::now();
-                more_to_prune = self.prune().await?;
+            if self.unpruned >= PRUNE_AFTER {
+                self.unpruned = 0;
+                self.prune().await?;
             }
         }
     }
@@ -259,6 +261,7 @@ impl<F: Fold> Consumer<F> {
     fn landed(&mut self, landing: Landing, offsets: &mut Offsets) {
         self.decided = Decided::Nothing;
         self.fold.committed();
+        self.unpruned += landing.records;
         let group = self.fold.group();
         for one in &landing.unreadable {
             telemetry::unreadable(group, one);
@@ -281,13 +284,13 @@ impl<F: Fold> Consumer<F> {
         self.log.committed(group, &cursors);
     }
 
-    /// Forgets old inbox entries, some at a time; answers whether there may be more.
-    async fn prune(&self) -> Result<bool, Error> {
+    /// Forgets old inbox entries, some at a time.
+    async fn prune(&self) -> Result<(), Error> {
         let group = self.fold.group();
         let keep = i64::try_from(self.options.inbox_retention.as_millis()).unwrap_or(i64::MAX);
         let before = self.clock.now().as_millisecond().saturating_sub(keep);
         let pruned = self.store.prune_inbox(group, before, PRUNE_ROWS).await;
-        Ok(pruned.map_err(commit_error)? >= u64::from(PRUNE_ROWS))
+        pruned.map(drop).map_err(commit_error)
     }
 }
 

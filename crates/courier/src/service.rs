@@ -54,10 +54,19 @@ impl Service {
         let epoch = store.take_over(GROUP).await?;
         let verdict_epoch = store.take_over(verdicts::GROUP).await?;
 
-        let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone());
+        let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone())
+            .until(tasks.stop_token());
         let (verdicts, verdict_sender) = Verdicts::new(outbox, verdict_epoch, clock.clone());
         let own = verdict_sender.clone();
-        tasks.spawn("courier verdicts", |stop| verdicts.run(own, stop));
+        tasks.spawn("courier verdicts", |stop| async move {
+            match verdicts.run(own, stop.clone()).await {
+                // What the log refuses until the stop stays in the outbox for the next start.
+                Err(Error::Consumer(error)) if stop.is_cancelled() && error.is_transient() => {
+                    Ok(())
+                }
+                ended => ended,
+            }
+        });
         let shared = Shared {
             store: store.clone(),
             clock: clock.clone(),

@@ -1,5 +1,6 @@
 //! The one writer of verdicts: everything that waits goes into one transaction.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -136,17 +137,25 @@ impl Verdicts {
     }
 }
 
+/// One state row per delivery, that of its last verdict: a failed try and the success after it may wait
+/// for the same transaction. Every failed attempt is kept.
 fn ops(verdicts: &[Verdict]) -> Vec<Op> {
-    let (mut delivered, mut failed, mut attempts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut delivered, mut failed) = (Vec::new(), Vec::new());
+    let mut last = BTreeMap::new();
     for verdict in verdicts {
+        last.insert(verdict.entry.place, verdict);
+    }
+    for verdict in last.into_values() {
         match verdict.ruling {
             Ruling::Delivered => delivered.push(delivered_row(verdict)),
-            Ruling::Again { .. } | Ruling::Dead => {
-                failed.push(failed_row(verdict));
-                attempts.push(attempt_row(verdict));
-            }
+            Ruling::Again { .. } | Ruling::Dead => failed.push(failed_row(verdict)),
         }
     }
+    let attempts: Vec<Row> = verdicts
+        .iter()
+        .filter(|verdict| verdict.ruling != Ruling::Delivered)
+        .map(attempt_row)
+        .collect();
     let update = |columns, rows| Op::Update {
         table: &DELIVERIES,
         columns,
@@ -158,6 +167,8 @@ fn ops(verdicts: &[Verdict]) -> Vec<Op> {
     }
     if !failed.is_empty() {
         ops.push(update(FAILED, failed));
+    }
+    if !attempts.is_empty() {
         ops.push(Op::Insert {
             table: &ATTEMPTS,
             rows: attempts,
@@ -266,4 +277,74 @@ pub(crate) fn outcome_record(outcome: Outcome) -> Record {
     let dossier = outcome.dossier.clone();
     let (attributes, data): (_, Bytes) = proto::encode_outcome(outcome);
     consumer::record(&dossier, attributes, data)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{AttemptClass, DeliveryId};
+
+    use super::*;
+    use crate::entry::{DossierMark, Millis, Place};
+
+    fn verdict(offset: i64, tries: u32, ruling: Ruling) -> Verdict {
+        let class = match ruling {
+            Ruling::Delivered => AttemptClass::Accepted,
+            Ruling::Again { .. } | Ruling::Dead => AttemptClass::Retryable,
+        };
+        Verdict {
+            entry: Entry {
+                id: DeliveryId::from([u8::try_from(offset).unwrap(); 16]),
+                place: Place {
+                    partition: 0,
+                    offset,
+                },
+                dossier: DossierMark(1),
+                due_at: Millis(0),
+                opened_at: Millis(0),
+                next_at: Millis(0),
+                tries,
+                charged: tries,
+            },
+            dossier: "d-1".parse().unwrap(),
+            step: "work".parse().unwrap(),
+            destination: "desk".parse().unwrap(),
+            attempt: Attempt {
+                number: tries,
+                started_at: Timestamp::UNIX_EPOCH,
+                took: Duration::ZERO,
+                class,
+                detail: String::new(),
+            },
+            ruling,
+        }
+    }
+
+    fn updated(ops: &[Op], columns: &[&str]) -> Vec<i64> {
+        let rows = ops.iter().filter_map(|op| match op {
+            Op::Update {
+                columns: own, rows, ..
+            } if *own == columns => Some(rows),
+            _ => None,
+        });
+        rows.flatten().map(|row| row.int(1).unwrap()).collect()
+    }
+
+    #[test]
+    fn of_several_verdicts_on_one_delivery_in_one_write_the_last_one_stays() {
+        let again = Ruling::Again { at: Millis(1) };
+        let verdicts = [
+            verdict(1, 1, again.clone()),
+            verdict(2, 1, again.clone()),
+            verdict(1, 2, Ruling::Delivered),
+            verdict(2, 2, again),
+        ];
+        let ops = ops(&verdicts);
+        assert_eq!(updated(&ops, DELIVERED), [1]);
+        assert_eq!(updated(&ops, FAILED), [2]);
+        let attempts = ops.iter().filter_map(|op| match op {
+            Op::Insert { rows, .. } => Some(rows.len()),
+            _ => None,
+        });
+        assert_eq!(attempts.sum::<usize>(), 3);
+    }
 }

@@ -155,7 +155,7 @@ pub enum DossierCommand {
     },
     /// Dossiers, by filter.
     List {
-        /// Only those past their deadline.
+        /// Only open ones past their deadline.
         #[arg(long)]
         late: bool,
         /// Only those that are held.

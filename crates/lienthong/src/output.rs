@@ -1,17 +1,17 @@
 //! The only module that writes to standard output.
-#![expect(clippy::print_stdout, reason = "a command line prints its results")]
-#![expect(clippy::print_stderr, reason = "and its notes")]
+
+use std::io::{Write, stderr, stdout};
 
 use serde::Serialize;
 
-/// Prints a line of the result.
+/// Prints a line of the result. Whoever closes the pipe early has read enough.
 pub fn line(text: impl std::fmt::Display) {
-    println!("{text}");
+    let _ = writeln!(stdout(), "{text}");
 }
 
 /// Prints a note that is no part of the result.
 pub fn note(text: impl std::fmt::Display) {
-    eprintln!("{text}");
+    let _ = writeln!(stderr(), "{text}");
 }
 
 /// Prints one JSON value.
@@ -19,7 +19,7 @@ pub fn note(text: impl std::fmt::Display) {
 /// # Errors
 /// The value cannot be written as JSON.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    line(serde_json::to_string_pretty(value)?);
     Ok(())
 }
 
@@ -38,7 +38,7 @@ pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) {
         for (cell, width) in cells.iter().zip(widths) {
             text.push_str(&format!("{cell:<width$}  "));
         }
-        println!("{}", text.trim_end());
+        line(text.trim_end());
     };
     print(headings);
     for row in rows {

@@ -31,7 +31,7 @@ pub trait Backend: Send + Sync + 'static {
         ids: Vec<i64>,
     ) -> BoxFuture<'_, Result<u64, CommitError>>;
 
-    /// Deletes at most `limit` inbox entries older than `before`; answers how many.
+    /// Looks at the next `limit` inbox entries and deletes those older than `before`; answers how many.
     fn prune_inbox(
         &self,
         group: &'static str,

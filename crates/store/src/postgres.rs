@@ -11,6 +11,8 @@ mod steps;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::backend::{Backend, BoxFuture, Offsets, Probe};
 use crate::check;
 use crate::config::PostgresConfig;
@@ -29,6 +31,7 @@ use steps::Step;
 /// A store on a PostgreSQL server.
 pub(crate) struct Postgres {
     pool: Pool,
+    pruned: system::Pruned,
 }
 
 // === impl Postgres ===
@@ -38,6 +41,7 @@ impl Postgres {
     pub(crate) async fn open(config: &PostgresConfig) -> Result<Self, OpenError> {
         let store = Self {
             pool: Pool::open(config).await?,
+            pruned: system::Pruned::default(),
         };
         store
             .migrate(vec![&system::SCHEMA])
@@ -112,13 +116,26 @@ impl Backend for Postgres {
         limit: u32,
     ) -> BoxFuture<'_, Result<u64, CommitError>> {
         Box::pin(async move {
+            let after = Bytes::from(self.pruned.after(group));
+            let window = [group.into(), after.clone().into(), limit.into()];
+            let rows = self.change(system::INBOX_WINDOW, &window).await?;
+            let Some(row) = rows.first() else {
+                self.pruned.to(group, None);
+                return Ok(0);
+            };
+            let last: Vec<u8> = row.try_get(0).map_err(failure::before_commit)?;
             let sql = format!(
                 "with gone as ({} returning 1) select count(*) from gone",
                 system::PRUNE_INBOX
             );
-            let rows = self
-                .change(&sql, &[group.into(), before.into(), limit.into()])
-                .await?;
+            let bounds = [
+                group.into(),
+                after.into(),
+                Bytes::from(last.clone()).into(),
+                before.into(),
+            ];
+            let rows = self.change(&sql, &bounds).await?;
+            self.pruned.to(group, Some(last));
             Ok(apply::int(&rows)?.unsigned_abs())
         })
     }

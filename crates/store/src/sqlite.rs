@@ -12,7 +12,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use crate::backend::{Backend, BoxFuture, Offsets, Probe};
 use crate::check;
@@ -34,6 +34,7 @@ pub(crate) struct Sqlite {
     lookups: Reader,
     /// Lists of any length, which must not hold up the lookups.
     lists: Reader,
+    pruned: system::Pruned,
     /// Held as long as the file is open; dropped last.
     _lock: File,
 }
@@ -53,6 +54,7 @@ impl Sqlite {
             lookups: Reader::start(config, Self::LOOKUP_THREADS)?,
             lists: Reader::start(config, Self::LIST_THREADS)?,
             writer,
+            pruned: system::Pruned::default(),
             _lock: lock,
         };
         store
@@ -104,10 +106,24 @@ impl Backend for Sqlite {
         before: i64,
         limit: u32,
     ) -> BoxFuture<'_, Result<u64, CommitError>> {
-        Box::pin(self.writer.run(move |connection| {
-            let mut statement = connection.prepare_cached(&apply::text(system::PRUNE_INBOX))?;
-            Ok(statement.execute(params![group, before, limit])? as u64)
-        }))
+        Box::pin(async move {
+            let after = self.pruned.after(group);
+            let pruned = self.writer.run(move |connection| {
+                let mut window = connection.prepare_cached(&apply::text(system::INBOX_WINDOW))?;
+                let last: Option<Vec<u8>> = window
+                    .query_row(params![group, after, limit], |row| row.get(0))
+                    .optional()?;
+                let Some(last) = last else {
+                    return Ok((0, None));
+                };
+                let mut gone = connection.prepare_cached(&apply::text(system::PRUNE_INBOX))?;
+                let count = gone.execute(params![group, after, last, before])? as u64;
+                Ok((count, Some(last)))
+            });
+            let (count, last) = pruned.await?;
+            self.pruned.to(group, last);
+            Ok(count)
+        })
     }
 
     fn offsets(&self, group: &'static str) -> BoxFuture<'_, Result<Offsets, ReadError>> {

@@ -82,8 +82,9 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes at most `limit` inbox entries seen before `before` (Unix milliseconds); answers how
-    /// many, so that the caller repeats until it is less than `limit`.
+    /// Looks at the next `limit` inbox entries in the order of their ids, behind where the last call
+    /// ended, and deletes those seen before `before` (Unix milliseconds); answers how many it deleted.
+    /// Looking at two entries for each new one keeps the inbox below twice what must be remembered.
     pub async fn prune_inbox(
         &self,
         group: &'static str,

@@ -1,5 +1,8 @@
 //! The store's own tables: who owns a group, how far it is, what it has seen, what it must publish.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use crate::backend::Offsets;
 use crate::error::ReadError;
 use crate::schema::{Column, Migration, Schema, Step, Table};
@@ -50,7 +53,6 @@ pub(crate) static SCHEMA: Schema = Schema {
             Step::CreateClustered(&EPOCHS),
             Step::CreateClustered(&OFFSETS),
             Step::CreateClustered(&INBOX),
-            Step::Sql("create index store_inbox_age on store_inbox (grp, seen_at)"),
             // `autoincrement`: an id is never used again, so a late mark cannot hit a new row.
             Step::Each {
                 sqlite: "create table store_outbox (id integer primary key autoincrement, \
@@ -72,8 +74,36 @@ pub(crate) const OUTBOX: &str =
     "select id, topic, payload from store_outbox where grp = $1 order by id limit $2";
 pub(crate) const PENDING: &str =
     "select count(*), min(written_at) from store_outbox where grp = $1";
-pub(crate) const PRUNE_INBOX: &str = "delete from store_inbox where grp = $1 and id in \
-     (select id from store_inbox where grp = $1 and seen_at < $2 order by seen_at limit $3)";
+/// The last id of the next so many entries behind an id; there is no index by age, because it would
+/// cost every insert a second tree.
+pub(crate) const INBOX_WINDOW: &str = "select id from (select id from store_inbox \
+     where grp = $1 and id > $2 order by id limit $3) as entries order by id desc limit 1";
+pub(crate) const PRUNE_INBOX: &str =
+    "delete from store_inbox where grp = $1 and id > $2 and id <= $3 and seen_at < $4";
+
+/// Where pruning goes on, per group. Lost at a restart, which only makes it begin anew.
+#[derive(Debug, Default)]
+pub(crate) struct Pruned(Mutex<HashMap<&'static str, Vec<u8>>>);
+
+// === impl Pruned ===
+
+impl Pruned {
+    pub(crate) fn after(&self, group: &'static str) -> Vec<u8> {
+        self.lock().get(group).cloned().unwrap_or_default()
+    }
+
+    /// Goes on behind `last` the next time; from the beginning after the end.
+    pub(crate) fn to(&self, group: &'static str, last: Option<Vec<u8>>) {
+        match last {
+            Some(last) => self.lock().insert(group, last),
+            None => self.lock().remove(group),
+        };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Offsets from rows of [`OFFSETS`].
 pub(crate) fn offsets(rows: &[Row]) -> Result<Offsets, ReadError> {

@@ -85,9 +85,6 @@ pub(crate) static SCHEMA: Schema = Schema {
             Step::Sql(
                 "create index tracker_dossiers_state on tracker_dossiers (state, dossier);
                 create index tracker_dossiers_clock on tracker_dossiers (clock, dossier);
-                create index tracker_dossiers_procedure
-                    on tracker_dossiers (procedure_base, dossier);
-                create index tracker_dossiers_unit on tracker_dossiers (unit, dossier);
                 create index tracker_dossiers_live on tracker_dossiers (dossier) where live = 1",
             ),
         ],

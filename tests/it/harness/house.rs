@@ -183,18 +183,9 @@ async fn compare(site: &Site, queries: &TrackerQueries, world: &World) -> Vec<Vi
     let record = world.history.record();
     let view = queries.view(&record).await.unwrap();
     let mut violations = check(&record, &view);
-    let differing = courier_differs(site, &record, &view).await;
-    if COURIER_COUNTS {
-        violations.extend(differing);
-    } else if !differing.is_empty() {
-        say(format_args!("NOT COUNTED: {}", listed(&differing)));
-    }
+    violations.extend(courier_differs(site, &record, &view).await);
     violations
 }
-
-/// Whether what the courier says otherwise than the tracker fails a test. Not yet: it writes a failed
-/// attempt over a later success when both verdicts wait for the same transaction (`verdicts::ops`).
-const COURIER_COUNTS: bool = false;
 
 /// I7 for the courier: of deliveries that were tried more than once it says what the tracker says.
 async fn courier_differs(site: &Site, record: &Record, view: &TrackerView) -> Vec<Violation> {

@@ -13,7 +13,7 @@ use crate::error::OpenError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 256;
 const PRAGMAS: &str = "pragma synchronous = full; pragma foreign_keys = on; \
-     pragma temp_store = memory; pragma cache_size = -16000; pragma journal_size_limit = 67108864;";
+     pragma temp_store = memory; pragma cache_size = -16000; pragma wal_autocheckpoint = 8000; pragma journal_size_limit = 67108864;";
 
 /// Takes the lock file beside the database, so that a second process cannot open it.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
