@@ -13,7 +13,7 @@ use simulator::{
 use store::Store;
 use tonic::transport::{Channel, Endpoint};
 
-use super::{Backend, Roles, Site, World, eventually, say, within, world};
+use super::{Backend, Roles, Site, World, eventually, within, world};
 
 /// A site, its world, and the roles that run in this process.
 pub(crate) struct House {
