@@ -333,8 +333,8 @@ mod tests {
     fn of_several_verdicts_on_one_delivery_in_one_write_the_last_one_stays() {
         let again = Ruling::Again { at: Millis(1) };
         let verdicts = [
-            verdict(1, 1, again.clone()),
-            verdict(2, 1, again.clone()),
+            verdict(1, 1, again),
+            verdict(2, 1, again),
             verdict(1, 2, Ruling::Delivered),
             verdict(2, 2, again),
         ];

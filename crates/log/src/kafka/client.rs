@@ -82,9 +82,9 @@ impl Client {
             .set("fetch.wait.max.ms", "100")
             .set("fetch.queue.backoff.ms", "10")
             .set("fetch.error.backoff.ms", "100")
-            .set("fetch.max.bytes", "8388608")
-            .set("queued.min.messages", "10000")
-            .set("queued.max.messages.kbytes", "16384");
+            .set("fetch.max.bytes", "4194304")
+            .set("queued.min.messages", "2000")
+            .set("queued.max.messages.kbytes", "4096");
         config
     }
 
