@@ -35,6 +35,9 @@ pub struct Consumer<F> {
 pub struct Options {
     /// The most of one batch.
     pub limit: Limit,
+    /// How long, in real time, a batch that is not full waits for more: for folds that write less when
+    /// records of one dossier come together, and whose results nobody waits for.
+    pub linger: Duration,
     /// How long inbox entries are kept: at least the longest of topic retention, outbox age and
     /// oldest restorable backup.
     pub inbox_retention: Duration,
@@ -81,6 +84,7 @@ impl Default for Options {
                 records: 1_000,
                 bytes: 4 << 20,
             },
+            linger: Duration::ZERO,
             inbox_retention: Duration::from_secs(30 * 24 * 3600),
         }
     }
@@ -157,7 +161,7 @@ impl<F: Fold> Consumer<F> {
         let mut position = self.position().await?;
         self.health.set(self.fold.group(), Readiness::Ready);
         loop {
-            let next = position.reader.next(self.options.limit, WAIT);
+            let next = self.options.batch(position.reader.as_mut());
             let Some(reads) = stop.run_until_cancelled(next).await else {
                 return Ok(());
             };
@@ -292,6 +296,37 @@ impl<F: Fold> Consumer<F> {
         let pruned = self.store.prune_inbox(group, before, PRUNE_ROWS).await;
         pruned.map(drop).map_err(commit_error)
     }
+}
+
+// === impl Options ===
+
+impl Options {
+    /// What the reader gives, and what follows within the linger. Dropping it loses nothing: whatever was
+    /// taken is read again from the store's offsets.
+    async fn batch(&self, reader: &mut dyn Reader) -> Result<Vec<Read>, log::ReadError> {
+        let mut reads = reader.next(self.limit, WAIT).await?;
+        let end = Instant::now() + self.linger;
+        while !reads.is_empty() {
+            let left = end.saturating_duration_since(Instant::now());
+            let rest = Limit {
+                records: self.limit.records.saturating_sub(reads.len()),
+                bytes: self.limit.bytes.saturating_sub(bytes(&reads)),
+            };
+            if left.is_zero() || rest.records == 0 || rest.bytes == 0 {
+                break;
+            }
+            reads.extend(reader.next(rest, left).await?);
+        }
+        Ok(reads)
+    }
+}
+
+fn bytes(reads: &[Read]) -> usize {
+    let sizes = reads.iter().map(|read| match read {
+        Read::Ok(stored) => stored.record.size(),
+        Read::Broken { raw, .. } => raw.len(),
+    });
+    sizes.sum()
 }
 
 // === impl Landing ===

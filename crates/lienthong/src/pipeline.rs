@@ -271,7 +271,7 @@ impl Pipeline {
                 .routes()
                 .map(|route| (route.id.clone(), route.calendar.clone()))
                 .collect(),
-            options: self.settings.options(),
+            options: self.settings.tracker_options(),
         };
         let (log, clock) = (self.log.clone(), self.clock.clone());
         let handle =

@@ -220,6 +220,19 @@ impl Settings {
         }
     }
 
+    /// The same for the tracker, whose rows a dossier's event, delivery and outcome share when they are
+    /// read together.
+    pub fn tracker_options(&self) -> consumer::Options {
+        consumer::Options {
+            limit: log::Limit {
+                records: 3_000,
+                bytes: 6 << 20,
+            },
+            linger: Duration::from_millis(150),
+            ..self.options()
+        }
+    }
+
     /// The gateway's configuration.
     pub fn gateway_config(&self) -> gateway::Config {
         let set = &self.gateway;
