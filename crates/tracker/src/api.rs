@@ -107,10 +107,9 @@ impl Tracker for Api {
             .await
             .map_err(|e| read_failed(&e))?;
         let state = state.ok_or_else(|| not_found("key", key.as_str()))?;
-        let timeline = query::timeline(&self.store, &key)
-            .await
-            .map_err(|e| read_failed(&e))?;
-        let mut timeline: Vec<_> = timeline.into_iter().map(|(_, entry)| entry).collect();
+        let timeline = query::timeline(&self.store, &key, &state).await;
+        let timeline = timeline.map_err(|e| read_failed(&e))?;
+        let mut timeline: Vec<_> = timeline.into_values().collect();
         // Stable: what happened at the same time stays in the order of its reading.
         timeline.sort_by_key(|entry| entry.at.map(|at| (at.seconds, at.nanos)));
         let now = self.clock.now();
@@ -153,14 +152,11 @@ impl Tracker for Api {
     ) -> Result<Response<Self::WatchDossierStream>, Status> {
         let key: DossierKey = parse("key", &request.into_inner().key)?;
         let updates = self.shared.subscribe();
-        let so_far = query::timeline(&self.store, &key)
-            .await
-            .map_err(|e| read_failed(&e))?;
-        if so_far.is_empty() {
-            return Err(not_found("key", key.as_str()));
+        let mut watcher = Watcher::new(self.store.clone(), key, updates, self.stop.clone());
+        if !watcher.look().await.map_err(|e| read_failed(&e))? {
+            return Err(not_found("key", watcher.dossier.as_str()));
         }
-        let watcher = Watcher::new(self.store.clone(), key, updates, self.stop.clone());
-        Ok(Response::new(Box::pin(watcher.stream(so_far))))
+        Ok(Response::new(Box::pin(watcher.stream())))
     }
 
     async fn get_summary(

@@ -9,6 +9,7 @@ use proto::{InvalidField, timestamp_from_wire, timestamp_to_wire, v1::DeliverySt
 use crate::{
     deadline::{Deadline, LegalClock},
     state::{Handover, Named, Namer, Opened, Routed, State, Step},
+    tail::Tail,
 };
 
 /// Kept bytes are no state: the database was changed by something else.
@@ -21,7 +22,7 @@ type Time = prost_types::Timestamp;
 #[derive(Clone, PartialEq, Message)]
 struct Body {
     #[prost(uint64, tag = "1")]
-    next_seq: u64,
+    tail_next: u64,
     #[prost(message, optional, tag = "2")]
     named: Option<NamedBody>,
     #[prost(message, optional, tag = "3")]
@@ -42,6 +43,10 @@ struct Body {
     steps: Vec<StepBody>,
     #[prost(message, optional, tag = "11")]
     deadline: Option<DeadlineBody>,
+    #[prost(uint64, tag = "12")]
+    tail_first: u64,
+    #[prost(bytes = "vec", tag = "13")]
+    tail: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -146,7 +151,9 @@ struct HandoverBody {
 /// The state as bytes.
 pub(crate) fn encode(state: &State) -> Bytes {
     let body = Body {
-        next_seq: state.next_seq,
+        tail_next: state.tail.next,
+        tail_first: state.tail.first,
+        tail: state.tail.bytes.clone(),
         named: state.named.as_ref().map(encode_named),
         code_at: state.code.as_ref().map(|(at, _)| timestamp_to_wire(*at)),
         code: state
@@ -196,7 +203,11 @@ pub(crate) fn decode(bytes: Bytes) -> Result<State, Damaged> {
         word => Some(HoldReason::from_word(word).ok_or_else(|| unknown(word))?),
     };
     Ok(State {
-        next_seq: body.next_seq,
+        tail: Tail {
+            first: body.tail_first,
+            next: body.tail_next,
+            bytes: body.tail,
+        },
         named: body.named.map(decode_named).transpose()?,
         code,
         routed: body.routed.map(decode_routed).transpose()?,

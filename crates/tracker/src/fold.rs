@@ -17,7 +17,7 @@ use crate::{
     figures::{Live, Share, Totals, Touched},
     shared::{Added, Shared},
     state::State,
-    tables::{self, CODES, DOSSIERS, EVENTS, Header, TIMELINE, TOTALS},
+    tables::{self, CODES, DOSSIERS, DossierRows, Header, REFUSED, TIMELINE, TOTALS},
     telemetry,
 };
 
@@ -50,11 +50,10 @@ struct Work {
 /// Rows that a batch writes.
 #[derive(Default)]
 struct Rows {
-    dossiers: Vec<Row>,
-    bodies: Vec<Row>,
+    dossiers: DossierRows,
     timeline: Vec<Row>,
     codes: Vec<Row>,
-    events: Vec<Row>,
+    refused: Vec<Row>,
     totals: Vec<Row>,
 }
 
@@ -125,15 +124,16 @@ impl Fold {
         for (dossier, work, after) in work {
             ahead.change(&work.before, after);
             touched.note(&work.before, after);
+            let chunk = work.state.tail.push(&work.entries);
+            let chunk = chunk.map(|chunk| tables::chunk_row(dossier, chunk));
+            rows.timeline.extend(chunk);
             let header = Header::of(&work.state);
-            if work.header.as_ref() == Some(&header) {
-                rows.bodies
-                    .push(row![dossier.as_str(), body::encode(&work.state)]);
-            } else {
-                rows.dossiers.push(header.row(dossier, &work.state));
-            }
-            rows.timeline
-                .push(tables::entries_row(dossier, work.first_seq, &work.entries));
+            header.write(
+                work.header.as_ref(),
+                dossier,
+                &work.state,
+                &mut rows.dossiers,
+            );
         }
         ahead.all.events += events;
         rows.totals.push(tables::all_row(&ahead.all));
@@ -169,23 +169,25 @@ impl consumer::Fold for Fold {
             self.load(store).await?;
         }
         let mut decision = Decision::default();
+        let mut rows = Rows::default();
         let mut arrivals = Vec::with_capacity(batch.len());
         for fresh in batch {
             match Arrival::read(fresh) {
-                Ok(arrival) => arrivals.push((fresh, arrival)),
-                Err(reason) => decision
-                    .unreadable
-                    .push(Unreadable::of(&fresh.stored, reason)),
+                Ok(arrival) => arrivals.push(arrival),
+                Err(reason) => {
+                    if fresh.stored.topic == Topic::Events && !fresh.conflict {
+                        rows.refused.push(row![fresh.id.as_bytes()]);
+                    }
+                    let unreadable = Unreadable::of(&fresh.stored, reason);
+                    decision.unreadable.push(unreadable);
+                }
             }
         }
-        let dossiers = arrivals.iter().map(|(_, arrival)| &arrival.dossier);
+        let dossiers = arrivals.iter().map(|arrival| &arrival.dossier);
         let mut work = self.work_of(dossiers, store).await?;
-        let mut rows = Rows::default();
-        for (fresh, arrival) in arrivals {
-            if let News::Event(_) = arrival.news {
-                rows.events
-                    .push(row![fresh.id.as_bytes(), arrival.dossier.as_str()]);
-            }
+        let mut events = 0;
+        for arrival in arrivals {
+            events += u64::from(matches!(arrival.news, News::Event(_)));
             if let Some(work) = work.get_mut(&arrival.dossier) {
                 rows.codes.extend(work.take(arrival));
             }
@@ -194,7 +196,6 @@ impl consumer::Fold for Fold {
             .into_iter()
             .map(|(key, work)| work.settled(key, &self.clocks))
             .collect();
-        let events = rows.events.len() as u64;
         self.rows(&mut work, events, &mut rows);
         self.pending = Some(Pending { work, events });
         decision.ops = rows.ops();
@@ -233,24 +234,31 @@ impl consumer::Fold for Fold {
     }
 }
 
-/// The dossiers that are not at rest.
+/// The dossiers that are not at rest: open, held, or ended with a delivery on its way. One scan
+/// each, because each has its index.
 async fn live(store: &Store) -> Result<Live, store::ReadError> {
-    const SQL: &str = "select dossier, body from tracker_dossiers \
-        where live = 1 and dossier > $1 order by dossier limit $2";
     let mut live = Live::default();
-    let mut last = String::new();
-    loop {
-        let params = [Value::from(last.as_str()), Value::from(PAGE)];
-        let rows = store.query(SQL, params, &[Kind::Text, Kind::Blob]).await?;
-        for row in &rows {
-            let state = body::decode(row.blob(1)?.clone()).map_err(tables::damaged)?;
-            live.change(&Share::default(), &Share::of(&state));
-        }
-        match rows.last() {
-            Some(row) if rows.len() as i64 == PAGE => last = row.text(0)?.to_owned(),
-            _ => return Ok(live),
+    for which in ["state = 1", "state = 2", "live = 1 and state > 2"] {
+        let sql = format!(
+            "select dossier, body from tracker_dossiers \
+             where {which} and dossier > $1 order by dossier limit $2"
+        );
+        let mut last = Some(String::new());
+        while let Some(after) = last {
+            let params = [Value::from(after), Value::from(PAGE)];
+            let rows = store
+                .query(sql.as_str(), params, &[Kind::Text, Kind::Blob])
+                .await?;
+            for row in &rows {
+                let state = body::decode(row.blob(1)?.clone()).map_err(tables::damaged)?;
+                live.change(&Share::default(), &Share::of(&state));
+            }
+            let page_is_full = rows.len() as i64 == PAGE;
+            let end = rows.last().filter(|_| page_is_full);
+            last = end.map(|row| row.text(0).map(str::to_owned)).transpose()?;
         }
     }
+    Ok(live)
 }
 
 // === impl Work ===
@@ -270,7 +278,7 @@ impl Work {
         Self {
             header: Some(Header::of(&state)),
             before: Share::of(&state),
-            first_seq: state.next_seq,
+            first_seq: state.tail.next,
             entries: Vec::new(),
             state,
         }
@@ -279,7 +287,6 @@ impl Work {
     /// Takes one record in; answers the row of a code that the dossier did not have.
     fn take(&mut self, arrival: Arrival) -> Option<Row> {
         self.entries.push(entry::of(&arrival));
-        self.state.next_seq += 1;
         let code = match &arrival.news {
             News::Event(event) => event.code.as_ref(),
             News::Delivery(delivery) => delivery.code.as_ref(),
@@ -307,16 +314,25 @@ impl Rows {
     fn ops(self) -> Vec<Op> {
         let Self {
             dossiers,
-            bodies,
             timeline,
             codes,
-            events,
+            refused,
             totals,
         } = self;
+        let DossierRows {
+            whole,
+            clocks,
+            bodies,
+        } = dossiers;
         let ops = [
             Op::Upsert {
                 table: &DOSSIERS,
-                rows: dossiers,
+                rows: whole,
+            },
+            Op::Update {
+                table: &DOSSIERS,
+                columns: tables::CLOCK,
+                rows: clocks,
             },
             Op::Update {
                 table: &DOSSIERS,
@@ -332,8 +348,8 @@ impl Rows {
                 rows: codes,
             },
             Op::Insert {
-                table: &EVENTS,
-                rows: events,
+                table: &REFUSED,
+                rows: refused,
             },
             Op::Upsert {
                 table: &TOTALS,

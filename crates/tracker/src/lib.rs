@@ -38,6 +38,7 @@ mod shared;
 mod state;
 mod status;
 mod tables;
+mod tail;
 mod telemetry;
 #[cfg(test)]
 mod testing;

@@ -1,5 +1,7 @@
 //! Questions to the tables.
 
+use std::collections::BTreeMap;
+
 use domain::{DossierKey, RecordId};
 use jiff::Timestamp;
 use proto::v1::{DeadlineState, DossierState, TimelineEntry};
@@ -9,7 +11,7 @@ use crate::{
     body,
     deadline::LegalClock,
     state::State,
-    tables::{self, CODES, DOSSIERS, EVENTS, TIMELINE},
+    tables::{self, CODES, DOSSIERS, REFUSED, TIMELINE},
 };
 
 /// Which dossiers to list.
@@ -43,15 +45,20 @@ pub(crate) async fn by_code(store: &Store, code: &str) -> Result<Vec<DossierKey>
         .collect()
 }
 
-/// A timeline in the order in which it was read, with the number of each entry.
+/// The timeline of a dossier, in the order in which it was read, with the number of each entry.
+///
+/// `state` must have been read before: entries that go from its tail into the table in between are
+/// seen twice then, never missed.
 pub(crate) async fn timeline(
     store: &Store,
     key: &DossierKey,
-) -> Result<Vec<(u64, TimelineEntry)>, ReadError> {
-    let mut timeline = Vec::new();
+    state: &State,
+) -> Result<BTreeMap<u64, TimelineEntry>, ReadError> {
+    let tail = state.tail.entries();
+    let tail = tail.map_err(|error| tables::damaged(error.into()))?;
+    let mut timeline: BTreeMap<_, _> = tail.into_iter().collect();
     for row in store.get(&TIMELINE, [row![key.as_str()]]).await? {
-        let (first, entries) = tables::entries(&row)?;
-        timeline.extend((first..).zip(entries));
+        timeline.extend(tables::entries(&row)?);
     }
     Ok(timeline)
 }
@@ -77,19 +84,20 @@ pub(crate) async fn list(
     rows.iter().map(read).collect()
 }
 
-/// Those of the events that are on no timeline, by their places in the list.
+/// Those of the events that are on no timeline, by their places in the list. It reaches as far back
+/// as the inbox keeps ids.
 pub(crate) async fn missing(store: &Store, ids: &[RecordId]) -> Result<Vec<usize>, ReadError> {
-    let keys: Vec<Row> = ids.iter().map(|id| row![id.as_bytes()]).collect();
-    let found = store.get(&EVENTS, keys).await?;
-    let found = found
-        .iter()
-        .map(|row| row.array::<16>(0))
-        .collect::<Result<_, _>>()?;
-    let found: std::collections::HashSet<[u8; 16]> = found;
-    let missing = ids
+    let keys: Vec<[u8; 16]> = ids.iter().map(|id| *id.as_bytes()).collect();
+    // Past the counting of `Store::seen`: these are no repeats.
+    let mut found = store.backend().seen(crate::GROUP, keys.clone()).await?;
+    let refused: Vec<Row> = keys.iter().map(|key| row![key]).collect();
+    for row in store.get(&REFUSED, refused).await? {
+        found.remove(&row.array::<16>(0)?);
+    }
+    let missing = keys
         .iter()
         .enumerate()
-        .filter(|(_, id)| !found.contains(id.as_bytes()));
+        .filter(|(_, key)| !found.contains_key(*key));
     Ok(missing.map(|(place, _)| place).collect())
 }
 
@@ -157,6 +165,7 @@ impl Sql {
 
     /// The same reading as [`crate::deadline::Deadline::standing`].
     fn deadline(&mut self, deadline: DeadlineState, now: i64) -> &mut Self {
+        // As a literal, for which alone SQLite takes a partial index.
         let clock = match deadline {
             DeadlineState::Unspecified => return self,
             DeadlineState::OnTrack | DeadlineState::AtRisk | DeadlineState::Overdue => {
@@ -166,7 +175,7 @@ impl Sql {
             DeadlineState::Missed => LegalClock::Missed,
             DeadlineState::Paused => LegalClock::Paused,
         };
-        self.text(" and clock = ").value(clock.code());
+        self.text(&format!(" and clock = {}", clock.code()));
         match deadline {
             DeadlineState::Overdue => self.text(" and due_at < ").value(now),
             DeadlineState::AtRisk => self

@@ -11,13 +11,14 @@ use proto::v1::{DeliveryState, DossierState};
 use crate::{
     arrival::News,
     deadline::{Clocks, Deadline, Limit},
+    tail::Tail,
 };
 
 /// One dossier.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
-    /// The number of the next entry of its timeline.
-    pub(crate) next_seq: u64,
+    /// The newest entries of its timeline.
+    pub(crate) tail: Tail,
     pub(crate) named: Option<Named>,
     /// The official code, with the time of the newest record that gives one.
     pub(crate) code: Option<(Timestamp, DossierCode)>,

@@ -13,6 +13,7 @@ use crate::{
     figures::{All, DestinationTotals, Place, Totals},
     histogram::Histogram,
     state::State,
+    tail::{self, Chunk},
 };
 
 /// One row per dossier: what lists filter by, and the whole state.
@@ -32,10 +33,8 @@ pub(crate) static DOSSIERS: Table = Table {
     key: 1,
 };
 
-/// The columns that change although no filter does.
-pub(crate) const BODY: &[&str] = &["body"];
-
-/// Entries of timelines: a row holds those that one batch added to one dossier.
+/// Full chunks of timelines, by the number of their first entry. The newest entries lie in the
+/// dossier's body.
 pub(crate) static TIMELINE: Table = Table {
     name: "tracker_timeline",
     columns: &[
@@ -53,10 +52,10 @@ pub(crate) static CODES: Table = Table {
     key: 2,
 };
 
-/// The events that are on a timeline, by the id of source and event id together.
-pub(crate) static EVENTS: Table = Table {
-    name: "tracker_events",
-    columns: &[Column::blob("id"), Column::text("dossier")],
+/// Events that came and could not be read: the inbox knows their ids, but they are on no timeline.
+pub(crate) static REFUSED: Table = Table {
+    name: "tracker_refused",
+    columns: &[Column::blob("id")],
     key: 1,
 };
 
@@ -78,18 +77,33 @@ pub(crate) static SCHEMA: Schema = Schema {
         version: 1,
         steps: &[
             Step::Create(&DOSSIERS),
-            Step::Create(&TIMELINE),
+            Step::CreateClustered(&TIMELINE),
             Step::CreateClustered(&CODES),
-            Step::CreateClustered(&EVENTS),
+            Step::CreateClustered(&REFUSED),
             Step::CreateClustered(&TOTALS),
+            // Each index costs every new dossier a page; partial ones cost only what they hold.
             Step::Sql(
                 "create index tracker_dossiers_state on tracker_dossiers (state, dossier);
-                create index tracker_dossiers_clock on tracker_dossiers (clock, dossier);
-                create index tracker_dossiers_live on tracker_dossiers (dossier) where live = 1",
+                create index tracker_dossiers_procedure
+                    on tracker_dossiers (procedure_base, dossier);
+                create index tracker_dossiers_unit on tracker_dossiers (unit, dossier);
+                create index tracker_dossiers_running
+                    on tracker_dossiers (dossier) where clock = 1;
+                create index tracker_dossiers_paused
+                    on tracker_dossiers (dossier) where clock = 2;
+                create index tracker_dossiers_missed
+                    on tracker_dossiers (dossier) where clock = 4;
+                create index tracker_dossiers_ended_live
+                    on tracker_dossiers (dossier) where live = 1 and state > 2",
             ),
         ],
     }],
 };
+
+/// The columns that change with the legal clock.
+pub(crate) const CLOCK: &[&str] = &["clock", "risk_at", "due_at", "live", "body"];
+/// The columns that change although no filter does.
+pub(crate) const BODY: &[&str] = &["body"];
 
 /// What lists filter by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,10 +117,15 @@ pub(crate) struct Header {
     live: bool,
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct Entries {
-    #[prost(message, repeated, tag = "1")]
-    entries: Vec<TimelineEntry>,
+/// Rows of [`DOSSIERS`] by how much of them changed.
+#[derive(Debug, Default)]
+pub(crate) struct DossierRows {
+    /// Whole rows.
+    pub(crate) whole: Vec<Row>,
+    /// Key and [`CLOCK`].
+    pub(crate) clocks: Vec<Row>,
+    /// Key and [`BODY`].
+    pub(crate) bodies: Vec<Row>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -163,19 +182,39 @@ impl Header {
         }
     }
 
-    /// The whole row of a dossier.
-    pub(crate) fn row(&self, dossier: &DossierKey, state: &State) -> Row {
-        row![
-            dossier.as_str(),
-            self.procedure.as_str(),
-            self.unit.as_str(),
-            i32::from(self.state),
-            self.clock.code(),
-            self.risk_at,
-            self.due_at,
-            self.live,
-            body::encode(state),
-        ]
+    /// Puts the dossier's row into the operation that touches the fewest columns: SQLite writes an
+    /// index entry anew whenever its column is set, even to the same value.
+    pub(crate) fn write(
+        &self,
+        before: Option<&Self>,
+        dossier: &DossierKey,
+        state: &State,
+        rows: &mut DossierRows,
+    ) {
+        let (key, body) = (dossier.as_str(), body::encode(state));
+        let clock = self.clock.code();
+        match before {
+            Some(before) if before == self => rows.bodies.push(row![key, body]),
+            Some(before) if before.is_filed_as(self) => {
+                let row = row![key, clock, self.risk_at, self.due_at, self.live, body];
+                rows.clocks.push(row);
+            }
+            _ => rows.whole.push(row![
+                key,
+                self.procedure.as_str(),
+                self.unit.as_str(),
+                i32::from(self.state),
+                clock,
+                self.risk_at,
+                self.due_at,
+                self.live,
+                body,
+            ]),
+        }
+    }
+
+    fn is_filed_as(&self, other: &Self) -> bool {
+        (&self.procedure, &self.unit, self.state) == (&other.procedure, &other.unit, other.state)
     }
 }
 
@@ -194,22 +233,16 @@ pub(crate) fn damaged(error: Damaged) -> store::ReadError {
     store::ReadError::Fatal(std::sync::Arc::new(error))
 }
 
-/// The row of the entries that a batch added.
-pub(crate) fn entries_row(dossier: &DossierKey, seq: u64, entries: &[TimelineEntry]) -> Row {
-    let body = Entries {
-        entries: entries.to_vec(),
-    };
-    row![
-        dossier.as_str(),
-        i64::try_from(seq).unwrap_or(i64::MAX),
-        body.encode_to_vec()
-    ]
+/// The row of a full chunk.
+pub(crate) fn chunk_row(dossier: &DossierKey, chunk: Chunk) -> Row {
+    let first = i64::try_from(chunk.first).unwrap_or(i64::MAX);
+    row![dossier.as_str(), first, chunk.bytes]
 }
 
-/// The entries in a row of [`TIMELINE`] with the number of the first.
-pub(crate) fn entries(row: &Row) -> Result<(u64, Vec<TimelineEntry>), store::ReadError> {
-    let body = Entries::decode(row.blob(2)?.clone()).map_err(|error| damaged(error.into()))?;
-    Ok((u64::try_from(row.int(1)?).unwrap_or(0), body.entries))
+/// The entries in a row of [`TIMELINE`] with their numbers.
+pub(crate) fn entries(row: &Row) -> Result<Vec<(u64, TimelineEntry)>, store::ReadError> {
+    let first = u64::try_from(row.int(1)?).unwrap_or(0);
+    tail::entries(first, row.blob(2)?).map_err(|error| damaged(error.into()))
 }
 
 /// The row of the sums over everything.

@@ -48,12 +48,18 @@ impl Watcher {
         }
     }
 
-    /// The timeline so far and everything that comes, until the stop.
-    pub(crate) fn stream(
-        mut self,
-        so_far: Vec<(u64, TimelineEntry)>,
-    ) -> impl Stream<Item = Result<WatchDossierResponse, Status>> + Send {
-        self.take(so_far);
+    /// Looks into the tables; answers whether the dossier is known.
+    pub(crate) async fn look(&mut self) -> Result<bool, store::ReadError> {
+        let Some(state) = query::dossier(&self.store, &self.dossier).await? else {
+            return Ok(false);
+        };
+        let timeline = query::timeline(&self.store, &self.dossier, &state).await?;
+        self.take(timeline);
+        Ok(true)
+    }
+
+    /// What was seen so far and everything that comes, until the stop.
+    pub(crate) fn stream(self) -> impl Stream<Item = Result<WatchDossierResponse, Status>> + Send {
         stream::unfold(Some(self), |watcher| async move {
             let mut watcher = watcher?;
             match watcher.next().await {
@@ -79,8 +85,7 @@ impl Watcher {
                 Ok(Update::Added(added)) if added.dossier != self.dossier => {}
                 Ok(Update::Added(added)) if added.first_seq <= self.next => self.take_added(&added),
                 Ok(Update::Added(_) | Update::LookAgain) | Err(RecvError::Lagged(_)) => {
-                    let timeline = query::timeline(&self.store, &self.dossier).await?;
-                    self.take(timeline);
+                    self.look().await?;
                 }
                 Err(RecvError::Closed) => return Ok(None),
             }
@@ -88,14 +93,10 @@ impl Watcher {
     }
 
     fn take_added(&mut self, added: &Arc<Added>) {
-        self.take(
-            (added.first_seq..)
-                .zip(added.entries.iter().cloned())
-                .collect(),
-        );
+        self.take((added.first_seq..).zip(added.entries.iter().cloned()));
     }
 
-    fn take(&mut self, entries: Vec<(u64, TimelineEntry)>) {
+    fn take(&mut self, entries: impl IntoIterator<Item = (u64, TimelineEntry)>) {
         for (seq, entry) in entries {
             if seq >= self.next {
                 self.next = seq + 1;

@@ -212,6 +212,8 @@ async fn a_watcher_sees_every_entry_once_and_ends_with_the_tracker() {
             .map(|number| format!("e-{number}"))
             .collect::<Vec<_>>()
     );
+    let timeline = house.get(Name::Key("d-001".to_owned())).await.timeline;
+    assert!(timeline.into_iter().map(|entry| entry.id).eq(ids));
     house.stop().await;
     assert!(watch.next().await.is_none_or(|end| end.is_err()));
 }
