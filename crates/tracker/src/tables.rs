@@ -82,11 +82,9 @@ pub(crate) static SCHEMA: Schema = Schema {
             Step::CreateClustered(&REFUSED),
             Step::CreateClustered(&TOTALS),
             // Each index costs every new dossier a page; partial ones cost only what they hold.
+            // Lists by procedure or unit walk along the keys instead.
             Step::Sql(
                 "create index tracker_dossiers_state on tracker_dossiers (state, dossier);
-                create index tracker_dossiers_procedure
-                    on tracker_dossiers (procedure_base, dossier);
-                create index tracker_dossiers_unit on tracker_dossiers (unit, dossier);
                 create index tracker_dossiers_running
                     on tracker_dossiers (dossier) where clock = 1;
                 create index tracker_dossiers_paused
