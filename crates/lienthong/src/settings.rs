@@ -225,10 +225,10 @@ impl Settings {
     pub fn tracker_options(&self) -> consumer::Options {
         consumer::Options {
             limit: log::Limit {
-                records: 3_000,
-                bytes: 6 << 20,
+                records: 2_000,
+                bytes: 4 << 20,
             },
-            linger: Duration::from_millis(150),
+            linger: Duration::from_millis(100),
             ..self.options()
         }
     }

@@ -132,15 +132,22 @@ fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(
 
 fn run_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), GroupError> {
     execute(connection, "begin immediate")?;
+    // A savepoint copies every page that is touched; a write that waits alone has nobody to spare.
+    let is_alone = group.len() == 1;
     for job in group {
-        execute(connection, "savepoint one")?;
+        if !is_alone {
+            execute(connection, "savepoint one")?;
+        }
         match job.run(connection) {
             Outcome::Keep => {}
+            Outcome::Undo if is_alone => return execute(connection, "rollback"),
             Outcome::Undo => execute(connection, "rollback to one")?,
             Outcome::UndoGroup(error) => return Err(GroupError::Passing(error)),
             Outcome::Stop(error) => return Err(GroupError::Lasting(error)),
         }
-        execute(connection, "release one")?;
+        if !is_alone {
+            execute(connection, "release one")?;
+        }
     }
     execute(connection, "commit")
 }
