@@ -13,8 +13,9 @@ use crate::subject::{ALL, PATIENCE, number, read, record, whole};
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
-/// One mock broker with our topics, and the log on it.
-async fn mocked() -> (Cluster, Log) {
+/// One mock broker with our topics, and the log on it. A new producer needs a second or two before its
+/// first answer on a busy machine, so `ack_timeout` must leave room for that.
+async fn mocked(ack_timeout: Duration) -> (Cluster, Log) {
     let cluster = MockCluster::new(1).expect("a mock broker");
     for topic in Topic::ALL {
         cluster
@@ -22,7 +23,7 @@ async fn mocked() -> (Cluster, Log) {
             .expect("a topic");
     }
     let mut config = Kafka::new(cluster.bootstrap_servers(), "mock");
-    config.ack_timeout = Duration::from_secs(1);
+    config.ack_timeout = ack_timeout;
     let log = Log::open(Config::Kafka(config))
         .await
         .expect("the log opens");
@@ -32,7 +33,7 @@ async fn mocked() -> (Cluster, Log) {
 /// B5: the append in hand is unknown, the next one is taken by another producer.
 #[tokio::test]
 async fn a_producer_that_failed_for_good_is_replaced() {
-    let (cluster, log) = mocked().await;
+    let (cluster, log) = mocked(Duration::from_secs(30)).await;
     log.append(Topic::Events, vec![record("A", 0)])
         .await
         .expect("appended");
@@ -55,7 +56,7 @@ async fn a_producer_that_failed_for_good_is_replaced() {
 /// themselves afterwards, and nothing is skipped.
 #[tokio::test]
 async fn brokers_may_go_away_and_come_back() {
-    let (cluster, log) = mocked().await;
+    let (cluster, log) = mocked(Duration::from_secs(5)).await;
     let mut reader = log
         .reader_from_start(Topic::Events)
         .await
