@@ -85,6 +85,7 @@ fn delivery(n: usize, destination: &str) -> Result<Delivery, Failure> {
             code: "14797".parse()?,
             valid_on: "2026-09-21".parse()?,
         },
+        province: None,
         classification: Classification::Internal,
         received_at: "2026-09-21T02:00:00Z".parse()?,
         opened_at: "2026-09-21T02:05:00Z".parse()?,

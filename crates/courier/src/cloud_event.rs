@@ -30,7 +30,7 @@ fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-fn attributes(delivery: &Delivery) -> [Attribute; 22] {
+fn attributes(delivery: &Delivery) -> [Attribute; 23] {
     let time = |wire: Option<_>| {
         let time = proto::timestamp_from_wire("time", wire);
         time.map(|time| time.to_string()).unwrap_or_default()
@@ -57,6 +57,7 @@ fn attributes(delivery: &Delivery) -> [Attribute; 22] {
         ("ce-destination", text(&delivery.destination)),
         ("ce-unit", text(&delivery.unit)),
         ("ce-unitvalidon", text(&delivery.unit_valid_on)),
+        ("ce-province", text(&delivery.province)),
         ("ce-classification", text(classification)),
         ("ce-receivedat", time(delivery.received_at)),
         ("ce-dueat", time(delivery.due_at)),
@@ -94,6 +95,8 @@ mod tests {
             id: "0af7651916cd43dd8448eb211c80319c".to_owned(),
             dossier: "d-1".to_owned(),
             step: "residence".to_owned(),
+            unit: "14797".to_owned(),
+            province: "38".to_owned(),
             task: "Đăng ký \"100%\"\r\n".to_owned(),
             content_type: "application/json".to_owned(),
             due_at: Some(proto::timestamp_to_wire(
@@ -116,6 +119,8 @@ mod tests {
         check("ce-type", "vn.lienthong.delivery.v1");
         check("ce-subject", "d-1");
         check("ce-step", "residence");
+        check("ce-unit", "14797");
+        check("ce-province", "38");
         check("ce-dueat", "2026-09-25T10:00:00Z");
         check("ce-task", "%C4%90%C4%83ng%20k%C3%BD%20%22100%25%22%0D%0A");
         check("content-type", "application/json");

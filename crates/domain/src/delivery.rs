@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     AgencyId, Classification, DestinationId, DossierCode, DossierKey, EventId, ProcedureCode,
-    RouteId, StepId, UnitRef,
+    ProvinceCode, RouteId, StepId, UnitRef,
 };
 
 /// A record's id: the first 16 bytes of the SHA-256 of what caused it. Never of time, host, attempt
@@ -44,8 +44,11 @@ pub struct Delivery {
     pub agency: AgencyId,
     /// Where the message goes.
     pub destination: DestinationId,
-    /// The competent unit after succession.
+    /// The commune-level unit that the matter belongs to, after succession. It does the step, unless its
+    /// province does.
     pub unit: UnitRef,
+    /// The province that does the step in the unit's place.
+    pub province: Option<ProvinceCode>,
     /// How far the content may travel.
     pub classification: Classification,
     /// When the dossier was received.
@@ -103,6 +106,18 @@ pub enum AttemptClass {
     Blocked,
     /// The destination refuses this delivery and always will.
     Permanent,
+}
+
+// === impl Delivery ===
+
+impl Delivery {
+    /// The code of the unit that does the step: two digits of a province, or five.
+    pub fn acting_unit(&self) -> &str {
+        match &self.province {
+            Some(province) => province.as_str(),
+            None => self.unit.code.as_str(),
+        }
+    }
 }
 
 // === impl RecordId ===

@@ -25,6 +25,7 @@ impl TryFrom<v1::Delivery> for Delivery {
                 code: parse("delivery.unit", &wire.unit)?,
                 valid_on: parse::<Date>("delivery.unit_valid_on", &wire.unit_valid_on)?,
             },
+            province: parse_optional("delivery.province", &wire.province)?,
             classification: classification_from_wire(
                 "delivery.classification",
                 wire.classification,
@@ -71,6 +72,7 @@ impl From<Delivery> for v1::Delivery {
             cause_id: delivery.cause.1.into(),
             content_type: delivery.content_type,
             data: delivery.data,
+            province: delivery.province.map(String::from).unwrap_or_default(),
         }
     }
 }

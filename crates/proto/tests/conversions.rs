@@ -69,7 +69,7 @@ prop_compose! {
         id in any::<[u8; 16]>(),
         times in (timestamp(), timestamp(), timestamp(), timestamp()),
         texts in ("\\PC{0,30}", "\\PC{0,30}", "\\PC{0,30}"),
-        coded in any::<bool>(),
+        (coded, provincial) in any::<(bool, bool)>(),
         class in 0..4_usize,
         data in data(),
     ) -> Delivery {
@@ -83,6 +83,7 @@ prop_compose! {
             agency: "demo-police".parse().unwrap(),
             destination: "demo-police".parse().unwrap(),
             unit: unit(),
+            province: provincial.then(|| "38".parse().unwrap()),
             classification: Classification::ALL[class],
             received_at: times.0,
             opened_at: times.1,
@@ -241,6 +242,7 @@ fn a_wrong_field_of_a_delivery_is_named() {
     wrong_delivery(|d| d.destination.clear(), "delivery.destination");
     wrong_delivery(|d| d.unit.clear(), "delivery.unit");
     wrong_delivery(|d| d.unit_valid_on.clear(), "delivery.unit_valid_on");
+    wrong_delivery(|d| d.province = "038".to_owned(), "delivery.province");
     wrong_delivery(|d| d.classification = 9, "delivery.classification");
     wrong_delivery(|d| d.received_at = None, "delivery.received_at");
     wrong_delivery(|d| d.opened_at = None, "delivery.opened_at");
@@ -299,6 +301,15 @@ fn what_is_not_given_reads_as_its_default() {
     let event = Event::try_from(wire).unwrap();
     assert_eq!(event.classification, Classification::Internal);
     assert_eq!(event.content_type, "application/octet-stream");
+}
+
+#[test]
+fn a_delivery_without_a_province_is_done_by_its_unit() {
+    let mut wire = v1::Delivery::from(one(delivery()));
+    wire.province.clear();
+    let delivery = Delivery::try_from(wire).unwrap();
+    assert_eq!(delivery.province, None);
+    assert_eq!(delivery.acting_unit(), "14797");
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub struct Receipt {
     pub at: Timestamp,
     /// What is asked for.
     pub procedure: ProcedureCode,
-    /// The competent unit as the receiver knew it.
+    /// The competent unit as the receiver knew it; the event names no other.
     pub unit: UnitRef,
     /// How far the content may travel.
     pub classification: Classification,

@@ -1,7 +1,7 @@
 use calendar::Calendar;
-use domain::{Delivery, DeliveryId, HoldReason, UnitRef};
+use domain::{Delivery, DeliveryId, HoldReason, ProvinceCode, UnitCode, UnitRef};
 use jiff::{Timestamp, civil::Date};
-use routes::{Route, Step};
+use routes::{Route, Step, UnitRule};
 use territory::{Resolved, TWO_TIER_SINCE};
 
 use crate::{Dossier, Held, Plan, Receipt, decide::Cause};
@@ -85,16 +85,26 @@ impl<'a> Opening<'a> {
         })
     }
 
+    /// The unit that does a step, or the province in its place.
+    fn acting(&self, rule: UnitRule) -> (Option<UnitCode>, Option<ProvinceCode>) {
+        match rule {
+            // An event does not tell the two apart, as the rule's own words say.
+            UnitRule::Competent | UnitRule::Receiving => (Some(self.unit.unit), None),
+            UnitRule::Province => (None, Some(self.unit.province)),
+        }
+    }
+
     fn open(&self, step: &Step) -> Result<Delivery, Held> {
         // When the last of the steps before had ended, in whatever order their results came in.
         let opened_at = self.dossier.ended_at(&step.after).unwrap_or_default();
         let opened_at = opened_at.max(self.receipt.at);
+        let (unit, province) = self.acting(step.unit);
         let binding = self
             .plan
             .routes
             .destination(
                 &step.agency,
-                self.unit.unit,
+                unit,
                 self.unit.province,
                 vietnam_date(opened_at),
             )
@@ -122,6 +132,7 @@ impl<'a> Opening<'a> {
                 // The registry answers with a unit of the two-tier model, also for older receipts.
                 valid_on: vietnam_date(receipt.at).max(TWO_TIER_SINCE),
             },
+            province,
             classification: receipt.classification,
             received_at: receipt.at,
             opened_at,

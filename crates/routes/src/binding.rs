@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use domain::{Destination, ProvinceCode, UnitCode};
 use jiff::civil::Date;
@@ -36,19 +36,21 @@ pub enum Provinces {
     Only(BTreeSet<ProvinceCode>),
 }
 
-/// No destination is bound for an agency role and a unit on a day.
+/// No destination is bound for an agency role and a unit or province on a day.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no destination serves agency `{agency}` for unit {unit} of province {province} on {on}")]
+#[error("no destination serves agency `{agency}` for {}province {province} on {on}", UnitOf(.unit))]
 pub struct NoDestination {
     /// The role asked for.
     pub agency: AgencyRole,
-    /// The unit asked for.
-    pub unit: UnitCode,
+    /// The unit asked for; none if its province was.
+    pub unit: Option<UnitCode>,
     /// Its province.
     pub province: ProvinceCode,
     /// The day asked for.
     pub on: Date,
 }
+
+struct UnitOf<'a>(&'a Option<UnitCode>);
 
 /// One entry of what a destination serves, the most specific first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,5 +71,16 @@ impl Serves {
         };
         let units = self.units.iter().copied().map(Reach::Unit);
         units.chain(provinces.into_iter().flatten()).chain(all)
+    }
+}
+
+// === impl UnitOf ===
+
+impl fmt::Display for UnitOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(unit) => write!(f, "unit {unit} of "),
+            None => Ok(()),
+        }
     }
 }

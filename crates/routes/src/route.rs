@@ -109,9 +109,10 @@ pub enum BoundaryPolicy {
 pub enum UnitRule {
     /// The unit that decides the case, which is often not the one that received it.
     Competent,
-    /// The unit where the citizen filed.
+    /// The unit where the citizen filed. An event names one unit, the competent one, and the agency that
+    /// received the dossier, but not where: until it does, this is the unit that the event names.
     Receiving,
-    /// The province above the competent unit.
+    /// The province above the competent unit. A destination of single communes does not serve it.
     Province,
 }
 

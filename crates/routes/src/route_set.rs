@@ -133,14 +133,15 @@ impl RouteSet {
     }
 
     /// The one destination that serves an agency role for a unit on a day: a binding of the unit itself wins
-    /// over one of its province, that over one of all provinces.
+    /// over one of its province, that over one of all provinces. Without a unit it is the one for the
+    /// province itself.
     ///
     /// # Errors
     /// None does.
     pub fn destination(
         &self,
         agency: &AgencyRole,
-        unit: UnitCode,
+        unit: Option<UnitCode>,
         province: ProvinceCode,
         on: Date,
     ) -> Result<&DestinationBinding, NoDestination> {
@@ -153,7 +154,7 @@ impl RouteSet {
                 .into_iter()
                 .find(|binding| binding.valid.contains(on))
         };
-        bound(Reach::Unit(unit))
+        unit.and_then(|unit| bound(Reach::Unit(unit)))
             .or_else(|| bound(Reach::Province(province)))
             .or_else(|| bound(Reach::All))
             .ok_or_else(|| NoDestination {

@@ -45,6 +45,7 @@ pub(crate) fn delivery(event: &Event, step: &str) -> Delivery {
         agency: "justice".parse().unwrap(),
         destination: "justice".parse().unwrap(),
         unit: event.unit,
+        province: None,
         classification: event.classification,
         received_at: event.time,
         opened_at: event.time,

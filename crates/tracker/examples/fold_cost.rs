@@ -185,6 +185,7 @@ fn delivery(event: Event) -> Delivery {
         agency: "sample-police".parse().unwrap(),
         destination: "police-38".parse().unwrap(),
         unit: event.unit,
+        province: None,
         classification: event.classification,
         received_at: event.time,
         opened_at: event.time,

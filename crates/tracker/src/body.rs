@@ -130,6 +130,9 @@ struct OpenedBody {
     product: String,
     #[prost(string, tag = "8")]
     legal_basis: String,
+    /// Empty if the unit itself acts.
+    #[prost(string, tag = "9")]
+    province: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -312,6 +315,7 @@ fn encode_step((id, step): &(StepId, Step)) -> StepBody {
             task: opened.task.clone(),
             product: opened.product.clone(),
             legal_basis: opened.legal_basis.clone(),
+            province: opened.province.map(String::from).unwrap_or_default(),
         }),
         handovers: step.handovers.iter().map(encode_handover).collect(),
         deadline: Some(encode_deadline(&step.deadline)),
@@ -330,12 +334,17 @@ fn decode_step(body: StepBody) -> Result<(StepId, Step), Damaged> {
 }
 
 fn decode_opened(body: OpenedBody) -> Result<Opened, Damaged> {
+    let province = match body.province.as_str() {
+        "" => None,
+        code => Some(parse(code)?),
+    };
     Ok(Opened {
         delivery: delivery_id(&body.delivery)?,
         at: read_time(body.at)?,
         due_at: read_time(body.due_at)?,
         agency: parse(&body.agency)?,
         unit: parse(&body.unit)?,
+        province,
         task: body.task,
         product: body.product,
         legal_basis: body.legal_basis,

@@ -96,7 +96,7 @@ fn of_delivery(delivery: &Delivery) -> TimelineEntry {
     let detail = format!(
         "to {}, unit {}, due {}, {} bytes, by {} of {}",
         delivery.destination,
-        delivery.unit.code,
+        delivery.acting_unit(),
         delivery.due_at,
         delivery.data.len(),
         delivery.cause.1,

@@ -3,7 +3,8 @@
 
 use domain::{
     AgencyId, Delivery, DeliveryId, DestinationId, DossierCode, DossierEnd, Event, Fact, Fold,
-    History, HoldReason, Outcome, OutcomeKind, ProcedureCode, RouteId, StepId, UnitCode,
+    History, HoldReason, Outcome, OutcomeKind, ProcedureCode, ProvinceCode, RouteId, StepId,
+    UnitCode,
 };
 use jiff::Timestamp;
 use proto::v1::{DeliveryState, DossierState};
@@ -75,6 +76,8 @@ pub(crate) struct Opened {
     pub(crate) due_at: Timestamp,
     pub(crate) agency: AgencyId,
     pub(crate) unit: UnitCode,
+    /// Acts in the unit's place.
+    pub(crate) province: Option<ProvinceCode>,
     pub(crate) task: String,
     pub(crate) product: String,
     pub(crate) legal_basis: String,
@@ -210,6 +213,7 @@ impl State {
                 due_at: delivery.due_at,
                 agency: delivery.agency,
                 unit: delivery.unit.code,
+                province: delivery.province,
                 task: delivery.task,
                 product: delivery.product,
                 legal_basis: delivery.legal_basis,

@@ -76,6 +76,7 @@ pub(crate) fn delivery(step: &str, opened: i64, due: i64) -> Delivery {
             code: "14797".parse().unwrap(),
             valid_on: date(2026, 9, 21),
         },
+        province: None,
         classification: Classification::Personal,
         received_at: hour(0),
         opened_at: hour(opened),

@@ -74,7 +74,10 @@ fn view(id: &StepId, step: &Step, opened: &Opened, now: Timestamp) -> v1::Step {
     v1::Step {
         id: id.to_string(),
         agency: opened.agency.to_string(),
-        unit: opened.unit.to_string(),
+        unit: match opened.province {
+            Some(province) => province.to_string(),
+            None => opened.unit.to_string(),
+        },
         destination: handover
             .map(|h| h.destination.to_string())
             .unwrap_or_default(),

@@ -92,6 +92,7 @@ pub(crate) fn delivery(dossier: &str, step: &str, destination: &str) -> Delivery
             code: "14797".parse().unwrap(),
             valid_on: "2026-09-21".parse().unwrap(),
         },
+        province: None,
         classification: Classification::Internal,
         received_at: "2026-09-21T02:00:00Z".parse().unwrap(),
         opened_at: "2026-09-21T02:05:00Z".parse().unwrap(),

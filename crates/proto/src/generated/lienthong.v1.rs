@@ -1270,7 +1270,8 @@ pub struct Delivery {
     /// The destination in the pipeline's words.
     #[prost(string, tag = "8")]
     pub destination: ::prost::alloc::string::String,
-    /// The competent unit after succession.
+    /// The commune-level unit that the matter belongs to, after succession: five digits. It does the step,
+    /// unless province is given. Events that answer name it as their unit.
     #[prost(string, tag = "9")]
     pub unit: ::prost::alloc::string::String,
     /// The day whose meaning of the unit code counts.
@@ -1312,6 +1313,9 @@ pub struct Delivery {
     /// The payload.
     #[prost(bytes = "bytes", tag = "22")]
     pub data: ::prost::bytes::Bytes,
+    /// The province that does the step in the unit's place: two digits; otherwise empty.
+    #[prost(string, tag = "23")]
+    pub province: ::prost::alloc::string::String,
 }
 /// What the agency says of one delivery.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2009,7 +2013,7 @@ pub struct Step {
     /// The agency that must act.
     #[prost(string, tag = "2")]
     pub agency: ::prost::alloc::string::String,
-    /// The unit that must act.
+    /// The unit that must act: five digits, or the two of a province.
     #[prost(string, tag = "3")]
     pub unit: ::prost::alloc::string::String,
     /// Where its delivery goes.

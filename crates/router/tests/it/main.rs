@@ -7,4 +7,5 @@ mod bundle;
 mod holds;
 mod properties;
 mod replay;
+mod units;
 mod world;

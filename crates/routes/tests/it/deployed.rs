@@ -133,6 +133,7 @@ fn every_step_has_a_destination_on_every_day_of_its_route() {
     let (unit, province) = ("14797".parse().unwrap(), "38".parse().unwrap());
     for route in set.routes() {
         for step in &route.steps {
+            let unit = (step.unit != UnitRule::Province).then_some(unit);
             for on in [route.valid.from, route.valid.until.unwrap_or(Date::MAX)] {
                 let bound = set.destination(&step.agency, unit, province, on);
                 assert_eq!(bound.unwrap().role, step.agency, "{}", route.id);

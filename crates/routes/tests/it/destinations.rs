@@ -34,7 +34,8 @@ fn the_most_specific_binding_wins_on_its_days() {
     let set = read(ROUTE, &text).unwrap();
     let check = |unit: &str, province: &str, month, expected: &str| {
         let role = "justice".parse().unwrap();
-        let (unit, province) = (unit.parse().unwrap(), province.parse().unwrap());
+        let unit = (!unit.is_empty()).then(|| unit.parse().unwrap());
+        let province = province.parse().unwrap();
         let found = set.destination(&role, unit, province, date(2026, month, 31));
         assert_eq!(found.unwrap().destination.id.as_str(), expected);
     };
@@ -44,6 +45,10 @@ fn the_most_specific_binding_wins_on_its_days() {
     check("14797", "38", 7, "thanh-hoa");
     check("14758", "38", 5, "thanh-hoa");
     check("00004", "01", 5, "all");
+    // The province itself is no unit of it.
+    check("", "38", 1, "all");
+    check("", "38", 5, "thanh-hoa");
+    check("", "01", 5, "all");
 }
 
 #[test]
@@ -57,7 +62,7 @@ fn an_endpoint_moves_at_midnight() {
         ("new", "provinces: all", "from: 2026-09-01"),
     ]);
     let set = read(ROUTE, &text).unwrap();
-    let (unit, province) = ("14797".parse().unwrap(), "38".parse().unwrap());
+    let (unit, province) = ("14797".parse().ok(), "38".parse().unwrap());
     let on = |day| {
         let found = set.destination(&"justice".parse().unwrap(), unit, province, day);
         found.unwrap().destination.id.to_string()
@@ -73,18 +78,25 @@ fn without_a_binding_the_answer_says_what_was_asked() {
     let set = read(ROUTE, DESTINATIONS).unwrap();
     let police = "police".parse().unwrap();
     let unit = "14797".parse().unwrap();
-    let missing = |province: &str, on| {
+    let missing = |unit, province: &str, on| {
         let found = set.destination(&police, unit, province.parse().unwrap(), on);
         found.map(|found| found.destination.id.to_string())
     };
     assert_eq!(
-        missing("38", date(2026, 12, 31)).as_deref(),
+        missing(Some(unit), "38", date(2026, 12, 31)).as_deref(),
         Ok("police-38")
     );
-    let error = missing("38", date(2027, 1, 1)).unwrap_err();
+    let words = |unit| {
+        let error = missing(unit, "38", date(2027, 1, 1)).unwrap_err();
+        error.to_string()
+    };
     assert_eq!(
-        error.to_string(),
+        words(Some(unit)),
         "no destination serves agency `police` for unit 14797 of province 38 on 2027-01-01"
+    );
+    assert_eq!(
+        words(None),
+        "no destination serves agency `police` for province 38 on 2027-01-01"
     );
 }
 

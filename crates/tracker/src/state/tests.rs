@@ -7,6 +7,7 @@ use crate::{
     deadline::{LegalClock, Standing},
     figures::{Live, Share, Totals},
     testing::*,
+    view,
 };
 
 fn told(name: &str, at: i64, kind: OutcomeKind) -> News {
@@ -154,6 +155,17 @@ fn the_earliest_event_names_the_dossier_and_the_newest_code_counts() {
     ]);
     assert_eq!(state.named.unwrap().unit.as_str(), "14797");
     assert_eq!(state.code.unwrap().1.as_str(), "H56.14-260921-0042");
+}
+
+#[test]
+fn a_step_of_the_province_is_shown_under_its_code_and_the_dossier_under_its_unit() {
+    let mut provincial = delivery("residence", 0, 33);
+    provincial.province = Some("38".parse().unwrap());
+    let state = folded([News::Delivery(provincial)]);
+    let kept = body::decode(body::encode(&state)).unwrap();
+    assert_eq!(kept, state);
+    assert_eq!(view::steps(&kept, hour(1))[0].unit, "38");
+    assert_eq!(state.named.unwrap().unit.as_str(), "14797");
 }
 
 #[test]
