@@ -17,6 +17,7 @@ mod consumer;
 mod error;
 mod fold;
 mod outbox;
+mod start;
 mod tables;
 mod telemetry;
 
@@ -24,5 +25,6 @@ pub use consumer::{Consumer, Options};
 pub use error::Error;
 pub use fold::{Decision, Fold, Fresh, Unreadable, record};
 pub use outbox::{Outbox, by_topic};
+pub use start::{Start, Tries};
 pub use tables::{SCHEMA, UNREADABLE};
 pub use telemetry::describe_metrics;

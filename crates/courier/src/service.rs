@@ -2,13 +2,13 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use consumer::{Consumer, Outbox};
+use consumer::{Consumer, Outbox, Start};
 use domain::DestinationId;
 use log::Log;
 use proto::v1::courier_server::CourierServer;
 use runtime::{Clock, Health, Readiness, Tasks};
 use serde_json::Value;
-use store::Store;
+use store::{ReadError, Store};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::api::Api;
@@ -39,7 +39,8 @@ const FIGURES_EVERY: Duration = Duration::from_secs(1);
 
 impl Service {
     /// Takes over the courier's work: everything undelivered goes into the lanes, then the deliveries
-    /// topic is read on. All tasks run under `tasks`.
+    /// topic is read on. All tasks run under `tasks`. Waits for a store that is away, at most until the
+    /// stop.
     pub async fn start(
         config: Config,
         log: Log,
@@ -50,23 +51,25 @@ impl Service {
     ) -> Result<Handle, StartError> {
         health.set(GROUP, Readiness::Starting);
         let bound = config.bind()?;
-        store.migrate(&[&consumer::SCHEMA, &tables::SCHEMA]).await?;
-        let epoch = store.take_over(GROUP).await?;
-        let verdict_epoch = store.take_over(verdicts::GROUP).await?;
+        let start = Start::new(GROUP, health.clone(), tasks.stop_token());
+        start
+            .migrate(&store, &[&consumer::SCHEMA, &tables::SCHEMA])
+            .await?;
+        let epoch = start.take_over(&store, GROUP).await?;
+        let verdict_epoch = start.take_over(&store, verdicts::GROUP).await?;
 
-        let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone())
-            .until(tasks.stop_token());
-        let (verdicts, verdict_sender) = Verdicts::new(outbox, verdict_epoch, clock.clone());
-        let own = verdict_sender.clone();
-        tasks.spawn("courier verdicts", |stop| async move {
-            match verdicts.run(own, stop.clone()).await {
-                // What the log refuses until the stop stays in the outbox for the next start.
-                Err(Error::Consumer(error)) if stop.is_cancelled() && error.is_transient() => {
-                    Ok(())
-                }
-                ended => ended,
-            }
-        });
+        let outbox = || {
+            let (store, log) = (store.clone(), log.clone());
+            Outbox::new(verdicts::GROUP, store, log, health.clone()).until(tasks.stop_token())
+        };
+        let (verdicts, verdict_sender) = Verdicts::new(outbox(), verdict_epoch, clock.clone());
+        write_verdicts(
+            verdicts,
+            verdict_sender.clone(),
+            outbox(),
+            tasks,
+            health.clone(),
+        );
         let shared = Shared {
             store: store.clone(),
             clock: clock.clone(),
@@ -75,7 +78,7 @@ impl Service {
             last_answers: config.last_answers,
         };
         let lanes = Lanes::start(&config, bound, &shared, tasks);
-        load(&store, &lanes).await?;
+        load(&start, &store, &lanes).await?;
 
         let fold = Deliveries::new(
             lanes.clone(),
@@ -130,15 +133,58 @@ impl Handle {
     }
 }
 
-/// Puts everything undelivered into the lanes, in the order of the log.
-async fn load(store: &Store, lanes: &Lanes) -> Result<(), StartError> {
+/// Starts to write verdicts, once those of an earlier run are published: by an outbox of its own, for a
+/// fault that passes must not end the one that lanes already send to.
+fn write_verdicts(
+    verdicts: Verdicts,
+    own: verdicts::Sender,
+    mut left: Outbox,
+    tasks: &Tasks,
+    health: Health,
+) {
+    tasks.spawn("courier verdicts", |stop| async move {
+        let start = Start::new(verdicts::GROUP, health.clone(), stop.clone());
+        let work = async {
+            recover(&start, &mut left).await?;
+            health.set(verdicts::GROUP, Readiness::Ready);
+            verdicts.run(own, stop.clone()).await
+        };
+        match work.await {
+            // What store or log refuse until the stop stays in the outbox for the next start.
+            Err(Error::Consumer(error)) if stop.is_cancelled() && error.is_transient() => Ok(()),
+            ended => ended,
+        }
+    });
+}
+
+async fn recover(start: &Start, outbox: &mut Outbox) -> Result<(), consumer::Error> {
+    let mut tries = start.tries();
+    loop {
+        let tried = async {
+            outbox.settle().await?;
+            outbox.recover().await
+        };
+        let tried = tried.await;
+        if let Some(()) = tries.settle(tried, consumer::Error::is_transient).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Puts everything undelivered into the lanes, in the order of the log. After a fault it goes on behind
+/// the last place, so that no lane gets anything twice.
+async fn load(start: &Start, store: &Store, lanes: &Lanes) -> Result<(), StartError> {
     let mut after = Place {
         partition: -1,
         offset: -1,
     };
     let mut loaded = 0;
+    let mut tries = start.tries();
     loop {
-        let page = tables::undelivered(store, after).await?;
+        let read = tables::undelivered(store, after).await;
+        let Some(page) = tries.settle(read, ReadError::is_transient).await? else {
+            continue;
+        };
         let Some(last) = page.last() else {
             break;
         };

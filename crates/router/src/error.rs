@@ -1,9 +1,11 @@
+use store::MigrateError;
+
 /// Why the router stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Its tables cannot be made or brought up to date.
     #[error("cannot prepare the router's tables")]
-    Migrate(#[source] store::MigrateError),
+    Migrate(#[source] MigrateError),
     /// It cannot become the owner of its group.
     #[error("cannot take over the router's work")]
     TakeOver(#[source] store::CommitError),
@@ -25,9 +27,15 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Recheck(error) => error.is_transient(),
-            Self::Release(error) | Self::TakeOver(error) => error.is_transient(),
+            Self::Release(error)
+            | Self::TakeOver(error)
+            | Self::Migrate(MigrateError::Commit(error)) => error.is_transient(),
             Self::Consumer(error) => error.is_transient(),
-            Self::Migrate(_) => false,
+            Self::Migrate(
+                MigrateError::Newer { .. }
+                | MigrateError::Failed { .. }
+                | MigrateError::Version { .. },
+            ) => false,
         }
     }
 }

@@ -1,19 +1,10 @@
-use std::time::Duration;
-
-use consumer::{Consumer, Outbox};
+use consumer::{Consumer, Outbox, Start};
 use log::Log;
 use runtime::{Clock, Health, Readiness};
 use store::Store;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Config, Error, Plan,
-    fold::RouterFold,
-    recheck::recheck,
-    tables::SCHEMA,
-    telemetry::{self, Tally},
-};
+use crate::{Config, Error, fold::RouterFold, recheck::recheck, tables::SCHEMA, telemetry::Tally};
 
 /// The router's consumer group, store group and metric label.
 pub const GROUP: &str = "router";
@@ -26,9 +17,6 @@ pub struct Service {
     clock: Clock,
     health: Health,
 }
-
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 // === impl Service ===
 
@@ -50,6 +38,12 @@ impl Service {
     /// # Errors
     /// Another instance took over, or the log or the store failed for good.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+        let epoch = match self.begin(&stop).await {
+            Ok(epoch) => epoch,
+            // The stop came while store or log were away: what waits there waits for the next start.
+            Err(error) if stop.is_cancelled() && error.is_transient() => return Ok(()),
+            Err(error) => return Err(error),
+        };
         let Self {
             config,
             log,
@@ -57,26 +51,6 @@ impl Service {
             clock,
             health,
         } = self;
-        store
-            .migrate(&[&consumer::SCHEMA, &SCHEMA])
-            .await
-            .map_err(Error::Migrate)?;
-        let epoch = store.take_over(GROUP).await.map_err(Error::TakeOver)?;
-        let outbox = Outbox::new(GROUP, store.clone(), log.clone(), health.clone());
-        let mut outbox = outbox.until(stop.clone());
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let now = clock.now().as_millisecond();
-            match begin(&config.plan, &store, &mut outbox, epoch, now).await {
-                Ok(()) => break,
-                Err(error) if !error.is_transient() => return Err(error),
-                Err(error) => telemetry::trying_again(&error),
-            }
-            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
-                return Ok(());
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
         let fold = RouterFold {
             plan: config.plan,
             tally: Tally::default(),
@@ -86,17 +60,35 @@ impl Service {
             .await?;
         Ok(())
     }
-}
 
-/// Publishes what an earlier run left, and tries what waits against the plan of this one.
-async fn begin(
-    plan: &Plan,
-    store: &Store,
-    outbox: &mut Outbox,
-    epoch: i64,
-    now: i64,
-) -> Result<(), Error> {
-    outbox.recover().await?;
-    recheck(plan, store, outbox, epoch, now).await?;
-    Ok(outbox.settle().await?)
+    /// Takes over, publishes what an earlier run left, and tries what waits against the plan of this one.
+    async fn begin(&self, stop: &CancellationToken) -> Result<i64, Error> {
+        let (store, log, health) = (self.store.clone(), self.log.clone(), self.health.clone());
+        let start = Start::new(GROUP, health.clone(), stop.clone());
+        start
+            .migrate(&store, &[&consumer::SCHEMA, &SCHEMA])
+            .await
+            .map_err(Error::Migrate)?;
+        let epoch = start
+            .take_over(&store, GROUP)
+            .await
+            .map_err(Error::TakeOver)?;
+        let mut outbox = Outbox::new(GROUP, store, log, health).until(stop.clone());
+        let mut tries = start.tries();
+        loop {
+            let tried = self.release(&mut outbox, epoch).await;
+            if let Some(()) = tries.settle(tried, Error::is_transient).await? {
+                return Ok(epoch);
+            }
+        }
+    }
+
+    /// One step, for a commit whose answer was lost is published by the recovery of the next try.
+    async fn release(&self, outbox: &mut Outbox, epoch: i64) -> Result<(), Error> {
+        let now = self.clock.now().as_millisecond();
+        outbox.settle().await?;
+        outbox.recover().await?;
+        recheck(&self.config.plan, &self.store, outbox, epoch, now).await?;
+        Ok(outbox.settle().await?)
+    }
 }

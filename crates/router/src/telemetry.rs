@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use domain::{DestinationId, Event, FactReason, OutcomeKind};
 use metrics::{counter, describe_counter, describe_gauge, gauge};
-use runtime::ErrorChain;
 use tracing::{debug, info, warn};
 
-use crate::{Effects, Error};
+use crate::Effects;
 
 const EVENTS: &str = "lienthong_router_events_total";
 const DELIVERIES: &str = "lienthong_router_deliveries_total";
@@ -81,10 +80,6 @@ impl Tally {
         }
         gauge!(WAITING).increment(f64::from(self.waiting));
     }
-}
-
-pub(crate) fn trying_again(error: &Error) {
-    warn!(error = %ErrorChain(error), "cannot begin yet; trying again");
 }
 
 pub(crate) fn waiting(count: i64) {

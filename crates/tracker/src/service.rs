@@ -1,10 +1,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use consumer::Consumer;
+use consumer::{Consumer, Start};
 use log::Log;
 use proto::v1::{GetSummaryResponse, tracker_server::TrackerServer};
 use runtime::{Clock, Health, Readiness, Tasks};
-use store::Store;
+use store::{ReadError, Store};
 use tokio::{net::TcpListener, time::interval};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -31,10 +31,11 @@ const SHOW_EVERY: Duration = Duration::from_secs(5);
 // === impl Service ===
 
 impl Service {
-    /// Takes its address and its group, and starts to work.
+    /// Takes its address and its group, and starts to work. Waits for a store that is away, at most until
+    /// the stop.
     ///
     /// # Errors
-    /// A calendar is missing, the address is taken, or the store refuses.
+    /// A calendar is missing, the address is taken, or the store refuses for good.
     pub async fn start(
         config: Config,
         log: Log,
@@ -52,14 +53,18 @@ impl Service {
         };
         let address = listener.local_addr().map_err(bind)?;
 
-        store
-            .migrate(&[&consumer::SCHEMA, &SCHEMA])
+        let start = Start::new(GROUP, health.clone(), tasks.stop_token());
+        start
+            .migrate(&store, &[&consumer::SCHEMA, &SCHEMA])
             .await
             .map_err(Error::Migrate)?;
-        let epoch = store.take_over(GROUP).await.map_err(Error::TakeOver)?;
+        let epoch = start
+            .take_over(&store, GROUP)
+            .await
+            .map_err(Error::TakeOver)?;
         let shared = Arc::new(Shared::new());
         let mut fold = Fold::new(clocks, Arc::clone(&shared));
-        fold.load(&store).await.map_err(Error::Load)?;
+        load(&start, &mut fold, &store).await.map_err(Error::Load)?;
 
         let api = Api {
             store: store.clone(),
@@ -94,6 +99,16 @@ impl Service {
         });
         tasks.spawn_sure("tracker-figures", |stop| show(showing, stop));
         Ok(handle)
+    }
+}
+
+async fn load(start: &Start, fold: &mut Fold, store: &Store) -> Result<(), ReadError> {
+    let mut tries = start.tries();
+    loop {
+        let tried = fold.load(store).await;
+        if let Some(()) = tries.settle(tried, ReadError::is_transient).await? {
+            return Ok(());
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use lienthong::pipeline::{Pipeline, Role, StartError};
+use lienthong::pipeline::{Pipeline, Role};
 use runtime::{ErrorChain, Tasks, UncleanStop};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -12,7 +12,7 @@ use tokio::{
 pub(crate) struct Roles {
     runtime: Option<Runtime>,
     tasks: Tasks,
-    starting: Option<JoinHandle<Result<(), String>>>,
+    starting: Option<JoinHandle<Result<(), (Role, String)>>>,
 }
 
 // === impl Roles ===
@@ -38,8 +38,11 @@ impl Roles {
 
     /// Waits until they have started.
     pub(crate) async fn ready(&mut self) {
-        if let Some(starting) = self.starting.take() {
-            starting.await.unwrap().unwrap();
+        let Some(starting) = self.starting.take() else {
+            return;
+        };
+        if let Err((role, chain)) = starting.await.expect("the start does not panic") {
+            panic!("the {} cannot start: {chain}", role.name());
         }
     }
 
@@ -65,20 +68,21 @@ impl Drop for Roles {
     }
 }
 
-async fn start_each(pipeline: Pipeline, roles: Vec<Role>, tasks: Tasks) -> Result<(), String> {
+/// Answers the first role that cannot start, with the whole chain of its error.
+async fn start_each(
+    pipeline: Pipeline,
+    roles: Vec<Role>,
+    tasks: Tasks,
+) -> Result<(), (Role, String)> {
     let begun = Instant::now();
     for role in roles {
         while let Err(error) = pipeline.start(&[role], &tasks).await {
-            let text = ErrorChain(&error).to_string();
-            if !is_address(&error) || begun.elapsed() > Roles::ADDRESS_WITHIN {
-                return Err(text);
+            let chain = ErrorChain(&error).to_string();
+            if !chain.contains("in use") || begun.elapsed() > Roles::ADDRESS_WITHIN {
+                return Err((role, chain));
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
     Ok(())
-}
-
-fn is_address(error: &StartError) -> bool {
-    ErrorChain(error).to_string().contains("in use")
 }

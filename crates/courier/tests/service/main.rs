@@ -8,5 +8,7 @@ mod arriving;
 mod away;
 mod dead_letters;
 mod faults;
+mod flaky;
 mod harness;
 mod http_inbox;
+mod start;

@@ -7,5 +7,6 @@ mod bundle;
 mod holds;
 mod properties;
 mod replay;
+mod start;
 mod units;
 mod world;

@@ -1,15 +1,17 @@
 mod house;
 mod queries;
+mod start;
 mod unsure;
-
-use std::sync::atomic::AtomicUsize;
 
 use domain::{EventKind, Status};
 use log::Topic;
 use proto::v1::{DossierState, ReconcileRequest, get_dossier_request::Name};
 use tempfile::TempDir;
 
-use self::{house::*, unsure::Unsure};
+use self::{
+    house::*,
+    unsure::{Fault, Unsure},
+};
 use super::*;
 
 #[tokio::test]
@@ -117,12 +119,7 @@ async fn the_figures_are_the_same_after_a_restart() {
 #[tokio::test]
 async fn lost_answers_of_commits_change_no_figure() {
     let dir = TempDir::new().unwrap();
-    let unsure = |store: Store| {
-        Store::wrap(Unsure {
-            below: store.backend(),
-            commits: AtomicUsize::new(0),
-        })
-    };
+    let unsure = |store| Unsure::over(store, Fault::Commits).0;
     let house = House::with(dir.path(), unsure).await;
     for number in 0..12 {
         house
