@@ -233,10 +233,15 @@ impl Backoff {
     }
 }
 
+/// Every statement names its rows by a key. A plan that reads a whole table is right only while the
+/// table is new and small, and a prepared statement keeps it until the next `analyze`.
+const BY_KEY: &str =
+    "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
+
 fn setup(config: &PostgresConfig, idle: Duration) -> String {
     format!(
         "set search_path to {}; set statement_timeout = {}; set lock_timeout = {}; \
-         set idle_in_transaction_session_timeout = {}; set synchronous_commit = on; \
+         set idle_in_transaction_session_timeout = {}; set synchronous_commit = on; {BY_KEY}; \
          set default_transaction_isolation = 'read committed'; set client_min_messages = warning",
         quoted(&config.schema),
         config.statement_timeout.as_millis(),

@@ -342,3 +342,28 @@ async fn a_store_opened_again_shows_everything(scratch: &Scratch) {
     assert_eq!(lanes(&store).await, rows);
     assert_eq!(next, epoch + 1);
 }
+
+/// A plan made while a table is small stays when it has grown.
+#[tokio::test]
+async fn postgresql_finds_rows_of_a_small_table_by_their_keys() {
+    let Some(scratch) = Scratch::postgres() else {
+        return;
+    };
+    let (store, epoch) = scratch.start().await;
+    let rows = (0..20).map(|order| lane("land", order, 10)).collect();
+    let insert = Op::Insert {
+        table: &LANES,
+        rows,
+    };
+    store.commit(write(epoch, vec![insert])).await.unwrap();
+    scratch.analyze("lanes").await;
+    let explain = "explain (costs off) select t.due from \
+                   unnest('{land}'::text[], '{1}'::bigint[]) as u(c1, c2) \
+                   join lanes t on t.lane = u.c1 and t.\"order\" = u.c2";
+    let lines = store.query(explain, vec![], &[Kind::Text]).await.unwrap();
+    let lines: Vec<_> = lines.iter().map(|row| row.text(0).unwrap()).collect();
+    let plan = lines.join("\n");
+    assert!(plan.contains("Index"), "{plan}");
+    assert!(!plan.contains("Seq Scan"), "{plan}");
+    scratch.remove().await;
+}

@@ -108,6 +108,13 @@ impl Scratch {
         (store, epoch)
     }
 
+    /// Lets the server count a table's rows.
+    pub(crate) async fn analyze(&self, table: &str) {
+        if let Config::Postgres(PostgresConfig { url, schema, .. }) = &self.config {
+            execute(url, &format!("analyze {schema}.{table}")).await;
+        }
+    }
+
     /// Drops the schema on the server.
     pub(crate) async fn remove(&self) {
         if let Config::Postgres(PostgresConfig { url, schema, .. }) = &self.config {
