@@ -35,6 +35,16 @@ pub trait Backend: Send + Sync + 'static {
     /// A reader of these partitions from these offsets on.
     fn reader(&self, from: Vec<Cursor>) -> BoxFuture<'_, Result<Box<dyn Reader>, ReadError>>;
 
+    /// The same for a reader that is in no hurry: new records may be gathered for about `patience`
+    /// before they are given, where that spares the log work.
+    fn patient_reader(
+        &self,
+        from: Vec<Cursor>,
+        _patience: Duration,
+    ) -> BoxFuture<'_, Result<Box<dyn Reader>, ReadError>> {
+        self.reader(from)
+    }
+
     /// What each partition of a topic holds, by rising partition.
     fn bounds(&self, topic: Topic) -> BoxFuture<'_, Result<Vec<Bounds>, ReadError>>;
 
@@ -118,6 +128,15 @@ impl Log {
     /// As [`Backend::reader`].
     pub async fn reader(&self, from: Vec<Cursor>) -> Result<Box<dyn Reader>, ReadError> {
         self.0.reader(from).await
+    }
+
+    /// As [`Backend::patient_reader`].
+    pub async fn patient_reader(
+        &self,
+        from: Vec<Cursor>,
+        patience: Duration,
+    ) -> Result<Box<dyn Reader>, ReadError> {
+        self.0.patient_reader(from, patience).await
     }
 
     /// A reader of a whole topic from the oldest records on.

@@ -13,6 +13,7 @@ mod reader;
 mod topics;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -79,11 +80,19 @@ impl Backend for KafkaLog {
     }
 
     fn reader(&self, from: Vec<Cursor>) -> BoxFuture<'_, Result<Box<dyn Reader>, ReadError>> {
+        self.patient_reader(from, Duration::ZERO)
+    }
+
+    fn patient_reader(
+        &self,
+        from: Vec<Cursor>,
+        patience: Duration,
+    ) -> BoxFuture<'_, Result<Box<dyn Reader>, ReadError>> {
         async move {
             let cursors = from.clone();
             self.blocking(move |meta| cursors.iter().try_for_each(|at| meta.check(*at)))
                 .await?;
-            let reader = KafkaReader::new(&self.client, Arc::clone(&self.meta), &from)?;
+            let reader = KafkaReader::new(&self.client, Arc::clone(&self.meta), &from, patience)?;
             Ok(Box::new(reader) as Box<dyn Reader>)
         }
         .boxed()

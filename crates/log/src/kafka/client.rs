@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -15,6 +16,9 @@ use crate::telemetry;
 
 /// Kafka's limit on one message: our own limit and room for framing.
 pub(super) const MAX_MESSAGE_BYTES: &str = "2097152";
+
+/// How much ends the patience of a reader that is in no hurry.
+const PATIENT_BYTES: &str = "262144";
 
 /// Makes clients of one cluster.
 #[derive(Clone)]
@@ -85,6 +89,18 @@ impl Client {
             .set("fetch.max.bytes", "4194304")
             .set("queued.min.messages", "2000")
             .set("queued.max.messages.kbytes", "4096");
+        config
+    }
+
+    /// The same for reading. Without patience the brokers answer to the first record, which at a middling
+    /// load is an answer for almost every record.
+    pub(super) fn reader_config(&self, patience: Duration) -> ClientConfig {
+        let mut config = self.consumer_config();
+        if !patience.is_zero() {
+            config
+                .set("fetch.min.bytes", PATIENT_BYTES)
+                .set("fetch.wait.max.ms", patience.as_millis().to_string());
+        }
         config
     }
 

@@ -56,11 +56,12 @@ impl KafkaReader {
         client: &Client,
         meta: Arc<Meta>,
         from: &[Cursor],
+        patience: Duration,
     ) -> Result<Self, ReadError> {
         let fatal = |error: KafkaError| ReadError::Fatal {
             reason: error.to_string(),
         };
-        let config = client.consumer_config();
+        let config = client.reader_config(patience);
         let consumer: StreamConsumer<Context> = config
             .create_with_context(Context::new("reader"))
             .map_err(fatal)?;
