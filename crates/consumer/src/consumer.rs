@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use log::{Cursor, Limit, Log, Read, Reader, Topic};
 use runtime::{Clock, Health, Readiness};
 use store::{Fence, Move, Offsets, Store, Write};
-use tokio::time::sleep;
+use tokio::{join, select, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Decision, Error, Fold, Outbox, Unreadable, batch,
-    outbox::{by_topic, commit_error},
+    Decision, Error, Fold, Outbox, Publisher, Unreadable, batch,
+    outbox::{Carried, by_topic, commit_error},
     tables, telemetry,
 };
 
@@ -120,10 +120,10 @@ impl<F: Fold> Consumer<F> {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let group = self.fold.group();
         let (store, log, health) = (self.store.clone(), self.log.clone(), self.health.clone());
-        let mut outbox = Outbox::new(group, store, log, health).until(stop.clone());
+        let outbox = Outbox::new(group, store, log, health).until(stop.clone());
         let mut pause = FIRST_PAUSE;
         while !stop.is_cancelled() {
-            let Err(error) = self.work(&mut outbox, &stop, &mut pause).await else {
+            let Err(error) = self.work(&outbox, &stop, &mut pause).await else {
                 break;
             };
             let reason = Readiness::NotReady(error.to_string());
@@ -152,22 +152,45 @@ impl<F: Fold> Consumer<F> {
     /// Works until the stop or the first fault; every fault leaves the truth in the store.
     async fn work(
         &mut self,
-        outbox: &mut Outbox,
+        outbox: &Outbox,
         stop: &CancellationToken,
         pause: &mut Duration,
     ) -> Result<(), Error> {
         outbox.settle().await?;
         outbox.recover().await?;
-        let mut position = self.position().await?;
+        let position = self.position().await?;
         self.health.set(self.fold.group(), Readiness::Ready);
+        let (publisher, queue) = Outbox::queue();
+        let steps = async {
+            let worked = self.steps(position, outbox, &publisher, stop, pause).await;
+            drop(publisher);
+            worked
+        };
+        let (worked, published) = join!(steps, outbox.publish_all(queue));
+        published.and(worked)
+    }
+
+    /// Folds batch after batch until the stop, the first fault, or the end of publishing.
+    async fn steps(
+        &mut self,
+        mut position: Position,
+        outbox: &Outbox,
+        publisher: &Publisher,
+        stop: &CancellationToken,
+        pause: &mut Duration,
+    ) -> Result<(), Error> {
         loop {
-            let next = self.options.batch(position.reader.as_mut());
-            let Some(reads) = stop.run_until_cancelled(next).await else {
-                return Ok(());
+            let reads = select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                () = publisher.ended() => return Ok(()),
+                reads = self.options.batch(position.reader.as_mut()) => reads.map_err(Error::Log)?,
             };
-            let reads = reads.map_err(Error::Log)?;
             if !reads.is_empty() {
-                self.step(reads, &mut position.offsets, outbox).await?;
+                let (ids, outgoing) = self.step(reads, &mut position.offsets, outbox).await?;
+                if !publisher.publish(ids, outgoing).await {
+                    return Ok(());
+                }
                 *pause = FIRST_PAUSE;
             }
             if self.unpruned >= PRUNE_AFTER {
@@ -199,7 +222,8 @@ impl<F: Fold> Consumer<F> {
                 });
             }
         }
-        let reader = self.log.reader(cursors).await.map_err(Error::Log)?;
+        let reader = self.log.patient_reader(cursors, self.options.linger);
+        let reader = reader.await.map_err(Error::Log)?;
         Ok(Position { offsets, reader })
     }
 
@@ -207,8 +231,8 @@ impl<F: Fold> Consumer<F> {
         &mut self,
         reads: Vec<Read>,
         offsets: &mut Offsets,
-        outbox: &mut Outbox,
-    ) -> Result<(), Error> {
+        outbox: &Outbox,
+    ) -> Result<Carried, Error> {
         let begun = Instant::now();
         let at = self.clock.now();
         let known = batch::identify(reads);
@@ -242,7 +266,7 @@ impl<F: Fold> Consumer<F> {
         match outbox.commit(write, &outgoing).await {
             Ok(ids) => {
                 self.landed(landing, offsets);
-                outbox.publish(ids, outgoing).await
+                Ok((ids, outgoing))
             }
             Err(error) => {
                 if error.is_transient() {

@@ -24,7 +24,7 @@ mod telemetry;
 pub use consumer::{Consumer, Options};
 pub use error::Error;
 pub use fold::{Decision, Fold, Fresh, Unreadable, record};
-pub use outbox::{Outbox, by_topic};
+pub use outbox::{Outbox, Publisher, Unpublished, by_topic};
 pub use start::{Start, Tries};
 pub use tables::{SCHEMA, UNREADABLE};
 pub use telemetry::describe_metrics;

@@ -1,10 +1,14 @@
-use std::time::Duration;
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use domain::RecordId;
 use log::{AppendError, Log, Position, Record, Stored, Topic};
 use runtime::{Health, Readiness};
 use store::{CommitError, Outgoing, Store, Write};
-use tokio::{select, time::sleep};
+use tokio::{select, sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, telemetry};
@@ -19,8 +23,20 @@ pub struct Outbox {
     log: Log,
     health: Health,
     stop: CancellationToken,
-    published: Vec<i64>,
+    published: Mutex<Vec<i64>>,
 }
+
+/// What a commit carried: one outbox row per topic and list.
+pub(crate) type Carried = (Vec<i64>, Vec<(Topic, Vec<Record>)>);
+
+/// Hands over what was committed; dropping it ends [`Outbox::publish_all`] once all is published.
+pub struct Publisher(mpsc::Sender<Carried>);
+
+/// What was handed over and is not published yet.
+pub struct Unpublished(mpsc::Receiver<Carried>);
+
+/// How many commits may wait behind the one that is being published.
+const WAITING: usize = 1;
 
 const ROWS_AT_ONCE: u32 = 16;
 const ROW_BYTES: usize = 4 << 20;
@@ -40,7 +56,7 @@ impl Outbox {
             log,
             health,
             stop: CancellationToken::new(),
-            published: Vec::new(),
+            published: Mutex::default(),
         }
     }
 
@@ -53,7 +69,7 @@ impl Outbox {
     }
 
     /// Publishes every row that an earlier run left unmarked. Call once before the first commit.
-    pub async fn recover(&mut self) -> Result<(), Error> {
+    pub async fn recover(&self) -> Result<(), Error> {
         loop {
             let rows = self
                 .store
@@ -71,7 +87,7 @@ impl Outbox {
                 let records =
                     log::decode_batch(payload).map_err(|source| Error::Outbox { row, source })?;
                 self.append(topic, records).await?;
-                self.published.push(row);
+                self.published().push(row);
             }
             self.settle().await?;
         }
@@ -79,11 +95,11 @@ impl Outbox {
 
     /// Commits a write with outgoing records, without publishing them yet.
     pub async fn commit(
-        &mut self,
+        &self,
         mut write: Write,
         outgoing: &[(Topic, Vec<Record>)],
     ) -> Result<Vec<i64>, CommitError> {
-        write.published = std::mem::take(&mut self.published);
+        write.published = mem::take(&mut *self.published());
         write.outbox = outgoing
             .iter()
             .map(|(topic, records)| Outgoing {
@@ -95,7 +111,7 @@ impl Outbox {
         match self.store.commit(write).await {
             Ok(committed) => Ok(committed.outbox_ids),
             Err(error) => {
-                self.published = marks;
+                self.published().extend(marks);
                 Err(error)
             }
         }
@@ -103,26 +119,46 @@ impl Outbox {
 
     /// Publishes what a commit carried; waits as long as the log refuses, for there is no way past it.
     pub async fn publish(
-        &mut self,
+        &self,
         ids: Vec<i64>,
         outgoing: Vec<(Topic, Vec<Record>)>,
     ) -> Result<(), Error> {
         for ((topic, records), id) in outgoing.into_iter().zip(ids) {
             self.append(topic, records).await?;
-            self.published.push(id);
+            self.published().push(id);
+        }
+        Ok(())
+    }
+
+    /// A queue of commits to publish while the next one is worked on.
+    pub fn queue() -> (Publisher, Unpublished) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Publisher(sender), Unpublished(receiver))
+    }
+
+    /// Publishes what is handed over, in order, until the [`Publisher`] is gone. Run it beside the work
+    /// that commits: the log's answer to one batch is awaited while the next one is decided.
+    pub async fn publish_all(&self, mut queue: Unpublished) -> Result<(), Error> {
+        while let Some((ids, outgoing)) = queue.0.recv().await {
+            self.publish(ids, outgoing).await?;
         }
         Ok(())
     }
 
     /// Marks what was published and not marked yet. Call when nothing more will be written.
-    pub async fn settle(&mut self) -> Result<(), Error> {
-        let ids = self.published.clone();
-        self.store
-            .published(self.group, ids)
-            .await
-            .map_err(commit_error)?;
-        self.published.clear();
-        Ok(())
+    pub async fn settle(&self) -> Result<(), Error> {
+        let ids = mem::take(&mut *self.published());
+        let marked = self.store.published(self.group, ids.clone()).await;
+        marked.map(drop).map_err(|error| {
+            self.published().extend(ids);
+            commit_error(error)
+        })
+    }
+
+    fn published(&self) -> MutexGuard<'_, Vec<i64>> {
+        self.published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn append(&self, topic: Topic, records: Vec<Record>) -> Result<(), Error> {
@@ -165,6 +201,21 @@ impl Outbox {
                 reason: "no answer before the stop".to_owned(),
             }),
         }
+    }
+}
+
+// === impl Publisher ===
+
+impl Publisher {
+    /// Hands over a commit; waits while another one waits already. `false`: publishing has ended, and
+    /// its result says why. What was handed over stays in the store's outbox until it is marked.
+    pub async fn publish(&self, ids: Vec<i64>, outgoing: Vec<(Topic, Vec<Record>)>) -> bool {
+        outgoing.is_empty() || self.0.send((ids, outgoing)).await.is_ok()
+    }
+
+    /// Waits until publishing has ended.
+    pub async fn ended(&self) {
+        self.0.closed().await;
     }
 }
 

@@ -70,26 +70,30 @@ async fn a_log_that_refuses_holds_up_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_log_refuses_nothing_more_is_consumed_and_the_stop_is_not_held_up() {
+async fn while_the_log_refuses_three_batches_are_consumed_and_the_stop_is_not_held_up() {
     let world = World::new().await;
-    world.append(records(10)).await;
+    world.append(records(30)).await;
     world.order(&[], &[NotWritten; 1_000]);
     let stop = CancellationToken::new();
     let (ran, ()) = tokio::join!(world.start(&stop), async {
-        while world.health.not_ready().is_empty() {
+        world.consumed_up_to(9).await;
+        let refused = world.refusals.lock().unwrap().len();
+        while world.refusals.lock().unwrap().len() + 2 > refused {
             tokio::task::yield_now().await;
         }
+        assert_ne!(world.health.not_ready(), []);
         stop.cancel();
     });
     ran.unwrap();
+    // One batch is being published, one waits, one was committed and cannot be handed over.
     let offsets = world.store.offsets(GROUP).await.unwrap();
-    assert_eq!(offsets.values().copied().collect::<Vec<_>>(), [3]);
-    assert_eq!(world.store.outbox(GROUP, 10).await.unwrap().len(), 1);
+    assert_eq!(offsets.values().copied().collect::<Vec<_>>(), [9]);
+    assert_eq!(world.store.outbox(GROUP, 10).await.unwrap().len(), 3);
     assert!(world.passed_on().await.is_empty());
 
     world.refusals.lock().unwrap().clear();
     world.run().await.unwrap();
-    assert_eq!(world.distinct().await, passed(10));
+    assert_eq!(world.distinct().await, passed(30));
 }
 
 /// Rule 10: the process ends, and the next start publishes what was committed.
@@ -131,7 +135,7 @@ async fn a_crash_around_publishing_publishes_the_same_bytes() {
         let world = World::new().await;
         let epoch = world.store.take_over(GROUP).await.unwrap();
         let (store, log) = (world.store.clone(), world.log.clone());
-        let mut outbox = Outbox::new(GROUP, store, log, Health::default());
+        let outbox = Outbox::new(GROUP, store, log, Health::default());
         let fence = Fence {
             group: GROUP,
             epoch,
@@ -149,7 +153,7 @@ async fn a_crash_around_publishing_publishes_the_same_bytes() {
 
         world.append(records(0)).await;
         let (store, log) = (world.store.clone(), world.log.clone());
-        let mut next = Outbox::new(GROUP, store, log, Health::default());
+        let next = Outbox::new(GROUP, store, log, Health::default());
         next.recover().await.unwrap();
 
         let expected = if publish_before_the_crash { 8 } else { 4 };

@@ -371,6 +371,14 @@ impl World {
         }
     }
 
+    /// Waits until the group's offset is this.
+    pub(crate) async fn consumed_up_to(&self, offset: i64) {
+        let key = (Topic::Events.label().to_owned(), 0);
+        while self.store.offsets(GROUP).await.unwrap().get(&key) != Some(&offset) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) async fn count(&self, key: &str) -> i64 {
         let rows = self.store.get(&COUNTS, vec![row![key]]).await.unwrap();
         rows.first().map_or(0, |row| row.int(1).unwrap())
