@@ -212,9 +212,18 @@ impl Settings {
         }
     }
 
-    /// How much roles read at once, and how long they remember ids.
+    /// How much roles read at once, and how long they remember ids. SQLite pays for every page that a
+    /// transaction touches, so its transactions are larger; PostgreSQL pays for every row.
     pub fn options(&self) -> consumer::Options {
+        let records = match self.store.kind {
+            StoreKind::Sqlite => 2_000,
+            StoreKind::Postgres => 1_000,
+        };
         consumer::Options {
+            limit: log::Limit {
+                records,
+                bytes: 2 << 20,
+            },
             inbox_retention: days(self.store.inbox_retention_days),
             ..consumer::Options::default()
         }

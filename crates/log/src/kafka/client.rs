@@ -86,7 +86,9 @@ impl Client {
             .set("fetch.wait.max.ms", "100")
             .set("fetch.queue.backoff.ms", "10")
             .set("fetch.error.backoff.ms", "100")
-            .set("fetch.max.bytes", "4194304")
+            // Of compressed bytes: what they unpack to may be twenty times as much.
+            .set("fetch.max.bytes", "1048576")
+            .set("fetch.message.max.bytes", "65536")
             .set("queued.min.messages", "2000")
             .set("queued.max.messages.kbytes", "4096");
         config

@@ -50,6 +50,8 @@ impl Producer {
             // Built into the library; zstd would need another.
             .set("compression.type", "lz4")
             .set("linger.ms", "5")
+            // Readers unpack a batch as a whole.
+            .set("batch.size", "131072")
             .set("message.timeout.ms", ack_timeout.as_millis().to_string())
             .set("message.max.bytes", MAX_MESSAGE_BYTES)
             .set("queue.buffering.max.kbytes", "65536")
