@@ -85,6 +85,11 @@ impl Start {
         }
     }
 
+    /// Tells that the role works, where no [`Consumer`](crate::Consumer) does.
+    pub fn ready(&self) {
+        self.health.set(self.group, Readiness::Ready);
+    }
+
     /// The tries of a step that may be taken anew after half of it was done.
     pub fn tries(&self) -> Tries<'_> {
         Tries {

@@ -58,18 +58,10 @@ impl Service {
         let epoch = start.take_over(&store, GROUP).await?;
         let verdict_epoch = start.take_over(&store, verdicts::GROUP).await?;
 
-        let outbox = || {
-            let (store, log) = (store.clone(), log.clone());
-            Outbox::new(verdicts::GROUP, store, log, health.clone()).until(tasks.stop_token())
-        };
-        let (verdicts, verdict_sender) = Verdicts::new(outbox(), verdict_epoch, clock.clone());
-        write_verdicts(
-            verdicts,
-            verdict_sender.clone(),
-            outbox(),
-            tasks,
-            health.clone(),
-        );
+        let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone())
+            .until(tasks.stop_token());
+        let (verdicts, verdict_sender) = Verdicts::new(outbox, verdict_epoch, clock.clone());
+        write_verdicts(verdicts, verdict_sender.clone(), tasks, health.clone());
         let shared = Shared {
             store: store.clone(),
             clock: clock.clone(),
@@ -133,42 +125,15 @@ impl Handle {
     }
 }
 
-/// Starts to write verdicts, once those of an earlier run are published: by an outbox of its own, for a
-/// fault that passes must not end the one that lanes already send to.
-fn write_verdicts(
-    verdicts: Verdicts,
-    own: verdicts::Sender,
-    mut left: Outbox,
-    tasks: &Tasks,
-    health: Health,
-) {
+fn write_verdicts(verdicts: Verdicts, own: verdicts::Sender, tasks: &Tasks, health: Health) {
     tasks.spawn("courier verdicts", |stop| async move {
-        let start = Start::new(verdicts::GROUP, health.clone(), stop.clone());
-        let work = async {
-            recover(&start, &mut left).await?;
-            health.set(verdicts::GROUP, Readiness::Ready);
-            verdicts.run(own, stop.clone()).await
-        };
-        match work.await {
+        let start = Start::new(verdicts::GROUP, health, stop.clone());
+        match verdicts.run(own, &start, &stop).await {
             // What store or log refuse until the stop stays in the outbox for the next start.
             Err(Error::Consumer(error)) if stop.is_cancelled() && error.is_transient() => Ok(()),
             ended => ended,
         }
     });
-}
-
-async fn recover(start: &Start, outbox: &mut Outbox) -> Result<(), consumer::Error> {
-    let mut tries = start.tries();
-    loop {
-        let tried = async {
-            outbox.settle().await?;
-            outbox.recover().await
-        };
-        let tried = tried.await;
-        if let Some(()) = tries.settle(tried, consumer::Error::is_transient).await? {
-            return Ok(());
-        }
-    }
 }
 
 /// Puts everything undelivered into the lanes, in the order of the log. After a fault it goes on behind

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use consumer::{Outbox, Publisher, Start};
 use domain::{Attempt, DestinationId, DossierKey, Outcome, OutcomeKind, RecordId, StepId};
 use jiff::Timestamp;
 use log::{Record, Topic};
@@ -11,6 +12,7 @@ use runtime::Clock;
 use store::{CommitError, Fence, Op, Row, Value, Write, row};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
+use tokio::{join, select};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
@@ -38,7 +40,11 @@ type Receiver = mpsc::Receiver<Vec<Verdict>>;
 /// Writes verdicts and publishes their outcomes.
 pub(crate) struct Verdicts {
     incoming: Receiver,
-    outbox: consumer::Outbox,
+    writer: Writer,
+}
+
+struct Writer {
+    outbox: Outbox,
     epoch: i64,
     clock: Clock,
 }
@@ -66,51 +72,98 @@ impl Verdict {
 // === impl Verdicts ===
 
 impl Verdicts {
-    pub(crate) fn new(outbox: consumer::Outbox, epoch: i64, clock: Clock) -> (Self, Sender) {
+    pub(crate) fn new(outbox: Outbox, epoch: i64, clock: Clock) -> (Self, Sender) {
         let (sender, incoming) = mpsc::channel(BATCHES_WAITING);
-        let verdicts = Self {
-            incoming,
+        let writer = Writer {
             outbox,
             epoch,
             clock,
         };
+        let verdicts = Self { incoming, writer };
         (verdicts, sender)
     }
 
-    /// Works until the stop, and then until every lane has ended. `own` keeps the channel open until
-    /// the stop, for there may be no lane at all.
-    pub(crate) async fn run(mut self, own: Sender, stop: CancellationToken) -> Result<(), Error> {
-        self.outbox.recover().await?;
+    /// Publishes what an earlier run left, then works until the stop, and then until every lane has
+    /// ended. `own` keeps the channel open until the stop, for there may be no lane at all.
+    pub(crate) async fn run(
+        self,
+        own: Sender,
+        start: &Start,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let Self { incoming, writer } = self;
+        writer.recover(start).await?;
+        start.ready();
+        let (publisher, queue) = Outbox::queue();
+        let writing = async {
+            let written = writer.write_all(incoming, own, &publisher, stop).await;
+            drop(publisher);
+            written
+        };
+        let (written, published) = join!(writing, writer.outbox.publish_all(queue));
+        published?;
+        written?;
+        Ok(writer.outbox.settle().await?)
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    async fn recover(&self, start: &Start) -> Result<(), Error> {
+        let mut tries = start.tries();
+        loop {
+            let tried = async {
+                self.outbox.settle().await?;
+                self.outbox.recover().await
+            };
+            let tried = tried.await;
+            let passes = consumer::Error::is_transient;
+            if let Some(()) = tries.settle(tried, passes).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn write_all(
+        &self,
+        mut incoming: Receiver,
+        own: Sender,
+        publisher: &Publisher,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
         let mut own = Some(own);
         let mut batches = Vec::new();
         loop {
-            tokio::select! {
-                received = self.incoming.recv_many(&mut batches, BATCHES_AT_ONCE) => {
+            select! {
+                received = incoming.recv_many(&mut batches, BATCHES_AT_ONCE) => {
                     if received == 0 {
-                        break;
+                        return Ok(());
                     }
                     let verdicts: Vec<Verdict> = batches.drain(..).flatten().collect();
-                    self.write(&verdicts).await?;
+                    if !self.write(&verdicts, publisher).await? {
+                        return Ok(());
+                    }
                 }
+                () = publisher.ended() => return Ok(()),
                 () = stop.cancelled(), if own.is_some() => own = None,
             }
         }
-        Ok(self.outbox.settle().await?)
     }
 
-    async fn write(&mut self, verdicts: &[Verdict]) -> Result<(), Error> {
+    async fn write(&self, verdicts: &[Verdict], publisher: &Publisher) -> Result<bool, Error> {
         let outgoing = vec![(Topic::Outcomes, verdicts.iter().map(outcome).collect())];
         let ids = self.commit(verdicts, &outgoing).await?;
         for verdict in verdicts {
             telemetry::ruled(verdict);
         }
-        Ok(self.outbox.publish(ids, outgoing).await?)
+        Ok(publisher.publish(ids, outgoing).await)
     }
 
     /// Writes the same rows until they are durable: a verdict is never lost because the store was
     /// away, and the delivery is not sent again for that. Writing them twice changes nothing.
     async fn commit(
-        &mut self,
+        &self,
         verdicts: &[Verdict],
         outgoing: &[(Topic, Vec<Record>)],
     ) -> Result<Vec<i64>, Error> {
