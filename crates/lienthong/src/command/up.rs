@@ -29,7 +29,16 @@ pub async fn run(settings: Settings, roles: &[Role]) -> Result<(), Failure> {
             ..addresses
         })
     };
-    match started.await {
+    let started = tokio::select! {
+        started = started => started,
+        signal = any_signal() => {
+            signal?;
+            info!("stopping before everything had started");
+            let _ = tasks.drain(grace).await;
+            return Ok(());
+        }
+    };
+    match started {
         Ok(addresses) => announce(&addresses),
         Err(error) => {
             let text = ErrorChain(&error).to_string();
