@@ -5,6 +5,9 @@
 //!                                                       inbox + state + outbox + offsets
 //! ```
 //!
+//! What one batch sends is published in order while the next batch is decided; when two commits wait for
+//! the log, reading stops.
+//!
 //! The store's offsets are the truth and its fence decides who owns the group; the log's own group
 //! offsets are a later copy for lag tools. Outgoing ids are derived from their causes, so publishing
 //! twice is harmless: the reader's inbox drops the second. A record that cannot be read is kept with

@@ -60,7 +60,7 @@ pub struct LogSettings {
 
 /// Which log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum LogKind {
     /// One file.
     Embedded,
@@ -96,7 +96,7 @@ pub struct StoreSettings {
 
 /// Which store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum StoreKind {
     /// One file.
     Sqlite,
@@ -264,6 +264,30 @@ impl Settings {
     }
 }
 
+impl TryFrom<String> for LogKind {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "embedded" => Ok(Self::Embedded),
+            "kafka" => Ok(Self::Kafka),
+            _ => Err(format!("`{word}` is neither `embedded` nor `kafka`")),
+        }
+    }
+}
+
+impl TryFrom<String> for StoreKind {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "sqlite" => Ok(Self::Sqlite),
+            "postgres" => Ok(Self::Postgres),
+            _ => Err(format!("`{word}` is neither `sqlite` nor `postgres`")),
+        }
+    }
+}
+
 impl std::fmt::Debug for PostgresSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PostgresSettings")
@@ -289,5 +313,16 @@ mod tests {
             (LogKind::Embedded, StoreKind::Sqlite)
         );
         assert!(settings.store.inbox_retention_days >= settings.log.retention_days);
+    }
+
+    #[test]
+    fn a_kind_that_is_not_known_is_named_with_those_that_are() {
+        let wrong = DEFAULTS.replace("kind = \"embedded\"", "kind = \"kafak\"");
+        let error = runtime::config::load::<Settings>(&wrong, None).unwrap_err();
+        let text = runtime::ErrorChain(&error).to_string();
+        assert!(
+            text.contains("`kafak` is neither `embedded` nor `kafka`") && text.contains("log.kind"),
+            "{text}"
+        );
     }
 }
