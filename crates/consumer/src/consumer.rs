@@ -156,7 +156,6 @@ impl<F: Fold> Consumer<F> {
         stop: &CancellationToken,
         pause: &mut Duration,
     ) -> Result<(), Error> {
-        outbox.settle().await?;
         outbox.recover().await?;
         let position = self.position().await?;
         self.health.set(self.fold.group(), Readiness::Ready);

@@ -68,8 +68,10 @@ impl Outbox {
         self
     }
 
-    /// Publishes every row that an earlier run left unmarked. Call once before the first commit.
+    /// Marks what was published, then publishes every row that is left unmarked: by an earlier run, or by
+    /// a fault. Call before the first commit, and again after a fault.
     pub async fn recover(&self) -> Result<(), Error> {
+        self.settle().await?;
         loop {
             let rows = self
                 .store

@@ -113,11 +113,7 @@ impl Writer {
     async fn recover(&self, start: &Start) -> Result<(), Error> {
         let mut tries = start.tries();
         loop {
-            let tried = async {
-                self.outbox.settle().await?;
-                self.outbox.recover().await
-            };
-            let tried = tried.await;
+            let tried = self.outbox.recover().await;
             let passes = consumer::Error::is_transient;
             if let Some(()) = tries.settle(tried, passes).await? {
                 return Ok(());
