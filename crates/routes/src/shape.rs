@@ -40,6 +40,10 @@ pub(crate) fn words(error: &Error) -> (String, String) {
                 "no whole number stands here".to_owned(),
                 "a whole number".to_owned(),
             ),
+            "boolean" => (
+                "no truth value stands here".to_owned(),
+                "`true` or `false`".to_owned(),
+            ),
             other => (format!("no {other} stands here"), any),
         },
         other => (without_place(other), any),
