@@ -130,13 +130,9 @@ fn limits<'a>(
     routes.flat_map(of_route).collect()
 }
 
-/// The limit that ends first of those that begin with the window, if it ends before the window does.
-/// The window must take working time: nothing is lost in a night.
+/// The limit that ends first of those that begin with the window, if it ends before the window does. A limit
+/// ends in working time, of which it has some: a window that takes none never conflicts.
 fn conflict<'a>(window: Window, limits: &[Limit<'a>], calendar: &Calendar) -> Option<Conflict<'a>> {
-    let takes = calendar.between(window.from, window.to).ok()?;
-    if takes <= WorkingTime::ZERO {
-        return None;
-    }
     let day = calendar.date_of(window.from);
     let in_force = limits
         .iter()
@@ -149,9 +145,9 @@ fn conflict<'a>(window: Window, limits: &[Limit<'a>], calendar: &Calendar) -> Op
         Some((*limit, due))
     };
     let (limit, due) = in_force.filter_map(due).min_by_key(|(_, due)| *due)?;
-    (due < window.to).then_some(Conflict {
+    (due < window.to).then(|| Conflict {
         window,
-        takes,
+        takes: calendar.budget(window.from, window.to),
         limit,
         due,
     })

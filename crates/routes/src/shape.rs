@@ -46,7 +46,16 @@ pub(crate) fn words(error: &Error) -> (String, String) {
             ),
             other => (format!("no {other} stands here"), any),
         },
-        other => (without_place(other), any),
+        other => {
+            let found = without_place(other);
+            let is_colon = found.starts_with("mapping values are not allowed");
+            let quotes = if is_colon {
+                "; a value that ends with `:` stands in quotes"
+            } else {
+                ""
+            };
+            (found, any + quotes)
+        }
     }
 }
 

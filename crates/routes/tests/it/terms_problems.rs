@@ -217,3 +217,13 @@ fn an_envelope_is_for_http_alone() {
          expected only one of the two"
     );
 }
+
+#[test]
+fn a_colon_at_the_end_needs_quotes() {
+    let problems = read(ROUTE, &with_terms("pull:", "")).unwrap_err();
+    assert_eq!(
+        problems,
+        "d.yaml:15:17: mapping values are not allowed in this context; expected YAML of the published schema; a value \
+         that ends with `:` stands in quotes"
+    );
+}
