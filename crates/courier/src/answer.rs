@@ -81,7 +81,9 @@ impl Answer {
                 let detail = format!("not taken: {} {}", refusal.code, refusal.reason);
                 Self::new(AttemptClass::Permanent, detail)
             }
-            None => Self::new(AttemptClass::Retryable, "an answer without a verdict").in_doubt(true),
+            None => {
+                Self::new(AttemptClass::Retryable, "an answer without a verdict").in_doubt(true)
+            }
         }
     }
 

@@ -4,6 +4,8 @@ use domain::{DeliveryId, DossierKey};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::sidelines::Marks;
+
 /// An undelivered delivery as its lane keeps it: no payload and no text, because 100,000 of them may
 /// wait for one dead destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(crate) struct Entry {
     pub(crate) doubtful: bool,
     /// How much of its budget was announced as used, in percent.
     pub(crate) announced: u8,
+    /// Of its procedure and its sender.
+    pub(crate) marks: Marks,
 }
 
 /// Where the delivery stands in the log: its order within the dossier, and its key in the store.

@@ -33,8 +33,8 @@ pub(crate) use breaker::{BreakerRules, Change};
 use closing::Announced;
 pub(crate) use closing::Window;
 pub(crate) use hold::Hold;
-pub(crate) use line::{Counts, Line, Standing};
 use line::Rank;
+pub(crate) use line::{Counts, Line, Standing};
 pub(crate) use plan::Forecast;
 use rate::ContractRate;
 
@@ -126,6 +126,21 @@ enum Probe {
     Delivery(DeliveryId),
 }
 
+// === impl Kept ===
+
+impl Kept {
+    /// As the row holds it.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Whether the difference to another one is not worth a write.
+    pub(crate) fn is_near(&self, other: &Self) -> bool {
+        let (more, less) = (self.limit.max(other.limit), self.limit.min(other.limit));
+        self.breaker == other.breaker && self.asked_until == other.asked_until && more <= 2 * less
+    }
+}
+
 // === impl Lane ===
 
 impl Lane {
@@ -159,7 +174,7 @@ impl Lane {
     /// Takes a delivery in; one that is here already changes nothing.
     pub(crate) fn add(&mut self, entry: Entry, now: Millis) {
         if self.line.add(entry, now) {
-            self.plan_alarm(&entry);
+            self.plan_alarm(&entry, now);
         }
     }
 
@@ -377,7 +392,11 @@ impl Lane {
         }
         if self.breaker.open().is_some() {
             let probe = self.breaker.next_probe();
-            return probe.filter(|_| waits || self.setup.canary).into_iter().chain(asks).min();
+            return probe
+                .filter(|_| waits || self.setup.canary)
+                .into_iter()
+                .chain(asks)
+                .min();
         }
         let first = if self.line.is_any_ready() {
             Some(Millis::default())
@@ -406,8 +425,8 @@ impl Lane {
                 next_probe: self.breaker.next_probe(),
             });
         }
-        let is_any_due = self.line.is_any_ready()
-            || self.line.first_delayed().is_some_and(|at| at <= now);
+        let is_any_due =
+            self.line.is_any_ready() || self.line.first_delayed().is_some_and(|at| at <= now);
         if !is_any_due {
             let until = self.line.first_delayed()?;
             return Some(Hold::Waiting { until });
@@ -424,6 +443,11 @@ impl Lane {
         }
         let until = self.asked_until;
         (until > now).then_some(Hold::Asked { until })
+    }
+
+    /// Of the destination's working time.
+    pub(crate) fn calendar(&self) -> &Calendar {
+        &self.setup.calendar
     }
 
     /// How many may be in flight now.

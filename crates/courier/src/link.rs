@@ -3,6 +3,7 @@
 //! A link takes jobs and gives answers. It decides nothing: order, room, retries and rests are the
 //! lane's.
 
+mod ask;
 mod calls;
 mod codec;
 mod http;
@@ -20,6 +21,8 @@ use runtime::Clock;
 use tokio::sync::mpsc;
 
 use crate::answer::Answer;
+
+pub(crate) use ask::{Asker, Known};
 
 /// One delivery to hand over.
 #[derive(Clone, Debug)]

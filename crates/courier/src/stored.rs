@@ -5,6 +5,7 @@ use domain::{AttemptClass, DeliveryId, DestinationId};
 use store::{Kind, ReadError, Row, Store, Value, row};
 
 use crate::entry::{Entry, Millis, Place};
+use crate::sidelines::Marks;
 use crate::tables::{ATTEMPTS, DELIVERIES, State, mark, place};
 
 /// A whole row of [`DELIVERIES`].
@@ -127,6 +128,7 @@ impl Stored {
             }),
             _ => None,
         };
+        let state = State::from_row(row.int(8)?);
         Ok(Self {
             entry: Entry {
                 place: place(row)?,
@@ -137,11 +139,14 @@ impl Stored {
                 next_at: Millis(row.int(11)?),
                 tries: count(9)?,
                 charged: count(10)?,
+                doubtful: state.is_doubtful(),
+                announced: u8::try_from(row.int(18)?).unwrap_or(100),
+                marks: Marks::unpacked(row.int(17)?),
             },
             destination: row.text(3)?.to_owned(),
             dossier: row.text(4)?.to_owned(),
             appended_at: Millis(row.int(7)?),
-            state: State::from_row(row.int(8)?),
+            state,
             last,
             payload: row.opt_blob(16)?.cloned(),
         })

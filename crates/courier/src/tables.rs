@@ -5,10 +5,11 @@
 //! delivery's own row, so that a delivery that arrives at once costs one row in all.
 
 use bytes::Bytes;
-use domain::{Delivery, DeliveryId};
+use domain::{Delivery, DeliveryId, DestinationId};
 use store::{Column, Kind, Migration, ReadError, Row, Schema, Step, Store, Table, Value, row};
 
 use crate::entry::{DossierMark, Entry, Millis, Place};
+use crate::lane::Kept;
 use crate::sidelines::Marks;
 
 /// Every delivery.
@@ -217,6 +218,14 @@ pub(crate) const FAILED: &[&str] = &[
     "started_at",
     "took",
 ];
+/// What a claim sets.
+pub(crate) const CLAIMED: &[&str] = &["state"];
+/// What sets one of unknown outcome that has arrived.
+pub(crate) const ARRIVED: &[&str] = &["state", "payload"];
+/// What sets one of unknown outcome that has not.
+pub(crate) const NOT_ARRIVED: &[&str] = &["state", "next_at"];
+/// What an alarm sets.
+pub(crate) const ALARMED: &[&str] = &["escalated"];
 /// What sending a dead letter again sets.
 pub(crate) const REDRIVEN: &[&str] = &["state", "charged", "next_at"];
 
@@ -230,6 +239,9 @@ pub(crate) enum State {
     Unknown = 3,
     /// A dead letter that a person gave up.
     Discarded = 4,
+    /// About to be sent to a destination for which a repeat is not harmless; after a restart nobody
+    /// knows whether it was.
+    Claimed = 5,
 }
 
 /// An undelivered one, as a start finds it.
@@ -240,7 +252,7 @@ pub(crate) struct Undelivered {
 }
 
 const UNDELIVERED: &str = "select part, place, id, destination, dossier, due_at, opened_at, \
-     next_at, tries, charged, state from courier_deliveries \
+     next_at, tries, charged, state, marks, escalated from courier_deliveries \
      where state <> 1 and state <> 4 and (part > $1 or (part = $1 and place > $2)) \
      order by part, place limit 2000";
 const UNDELIVERED_KINDS: &[Kind] = &[
@@ -249,6 +261,8 @@ const UNDELIVERED_KINDS: &[Kind] = &[
     Kind::Blob,
     Kind::Text,
     Kind::Text,
+    Kind::Int,
+    Kind::Int,
     Kind::Int,
     Kind::Int,
     Kind::Int,
@@ -298,6 +312,9 @@ pub(crate) fn new_entry(place: Place, delivery: &Delivery) -> Entry {
         next_at: Millis::default(),
         tries: 0,
         charged: 0,
+        doubtful: false,
+        announced: 0,
+        marks: Marks::of(delivery),
     }
 }
 
@@ -311,11 +328,25 @@ pub(crate) async fn undelivered(
     rows.iter().map(read_undelivered).collect()
 }
 
+/// How the lanes stood when they last changed. What a newer version wrote and this one cannot read is
+/// left out: a lane then begins anew.
+pub(crate) async fn kept(store: &Store) -> Result<Vec<(DestinationId, Kept)>, ReadError> {
+    let sql = "select destination, body from courier_lane_states order by destination";
+    let rows = store.query(sql, [], &[Kind::Text, Kind::Text]).await?;
+    let mut kept = Vec::new();
+    for row in &rows {
+        let destination = row.text(0)?.parse().ok();
+        kept.extend(destination.zip(serde_json::from_str(row.text(1)?).ok()));
+    }
+    Ok(kept)
+}
+
 fn read_undelivered(row: &Row) -> Result<Undelivered, ReadError> {
     let count = |column| {
         row.int(column)
             .map(|n| u32::try_from(n).unwrap_or(u32::MAX))
     };
+    let state = State::from_row(row.int(10)?);
     let entry = Entry {
         place: place(row)?,
         id: DeliveryId::from(row.array(2)?),
@@ -325,11 +356,14 @@ fn read_undelivered(row: &Row) -> Result<Undelivered, ReadError> {
         next_at: Millis(row.int(7)?),
         tries: count(8)?,
         charged: count(9)?,
+        doubtful: state.is_doubtful(),
+        announced: u8::try_from(row.int(12)?).unwrap_or(100),
+        marks: Marks::unpacked(row.int(11)?),
     };
     Ok(Undelivered {
         entry,
         destination: row.text(3)?.to_owned(),
-        state: State::from_row(row.int(10)?),
+        state,
     })
 }
 
@@ -351,6 +385,11 @@ pub(crate) fn place(row: &Row) -> Result<Place, ReadError> {
 // === impl State ===
 
 impl State {
+    /// Whether nobody knows if it arrived.
+    pub(crate) fn is_doubtful(self) -> bool {
+        matches!(self, Self::Unknown | Self::Claimed)
+    }
+
     /// Rows hold nothing else than these numbers.
     pub(crate) fn from_row(number: i64) -> Self {
         match number {
@@ -358,6 +397,7 @@ impl State {
             2 => Self::Dead,
             3 => Self::Unknown,
             4 => Self::Discarded,
+            5 => Self::Claimed,
             _ => Self::Pending,
         }
     }
@@ -369,6 +409,7 @@ impl State {
             Self::Dead => "dead",
             Self::Unknown => "unknown",
             Self::Discarded => "discarded",
+            Self::Claimed => "claimed",
         }
     }
 }

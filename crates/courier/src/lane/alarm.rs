@@ -42,8 +42,15 @@ impl Lane {
         alarms
     }
 
-    pub(super) fn plan_alarm(&mut self, entry: &Entry) {
-        let next = self.next_level(entry);
+    /// What had passed before a delivery came here is nothing to tell.
+    pub(super) fn plan_alarm(&mut self, entry: &Entry, now: Millis) {
+        let mut entry = *entry;
+        if entry.tries == 0 && entry.announced == 0 {
+            let reached = |level: &u8| reached_at(&self.setup.calendar, &entry, *level) <= now;
+            let passed = LEVELS.into_iter().rfind(reached);
+            entry.announced = passed.unwrap_or(0);
+        }
+        let next = self.next_level(&entry);
         self.line.set_alarm(entry.id, next, entry.announced);
     }
 
@@ -59,7 +66,9 @@ fn reached_at(calendar: &Calendar, entry: &Entry, percent: u8) -> Millis {
         return entry.due_at;
     }
     let opened = entry.opened_at.timestamp();
-    let total = calendar.budget(opened, entry.due_at.timestamp()).as_seconds();
+    let total = calendar
+        .budget(opened, entry.due_at.timestamp())
+        .as_seconds();
     let part = WorkingTime::from_seconds(total.max(0) * i64::from(percent) / 100);
     calendar
         .add(opened, part)

@@ -146,7 +146,11 @@ impl Breaker {
 
     /// Whether it is open and a probe may begin.
     pub(crate) fn is_probe_due(&self, now: Millis) -> bool {
-        !self.probing && self.open.as_ref().is_some_and(|open| open.next_probe <= now)
+        !self.probing
+            && self
+                .open
+                .as_ref()
+                .is_some_and(|open| open.next_probe <= now)
     }
 
     /// When a probe may begin; `None` while one is on its way, or while it is closed.
@@ -256,7 +260,10 @@ impl Breaker {
             u64::from(part) * 100 >= u64::from(attempts) * u64::from(percent)
         };
         if reaches(failed, self.rules.failed_percent) {
-            return Some(format!("{failed} of {attempts} attempts failed, {}", last()));
+            return Some(format!(
+                "{failed} of {attempts} attempts failed, {}",
+                last()
+            ));
         }
         reaches(silent, self.rules.silent_percent)
             .then(|| format!("{silent} of {attempts} attempts got no answer, {}", last()))
@@ -267,7 +274,9 @@ impl Breaker {
 
 impl Recent {
     fn number(window: Duration, now: Millis) -> i64 {
-        let sixth = i64::try_from(window.as_millis() / 6).unwrap_or(i64::MAX).max(1);
+        let sixth = i64::try_from(window.as_millis() / 6)
+            .unwrap_or(i64::MAX)
+            .max(1);
         now.0.div_euclid(sixth)
     }
 
@@ -366,7 +375,10 @@ mod tests {
     fn silence_weighs_more_than_an_error() {
         let mut breaker = Breaker::new(rules());
         let third = [Sign::Silent, Sign::Works, Sign::Works];
-        assert_eq!(feed(&mut breaker, &third.repeat(7), 0), Some(Change::Opened));
+        assert_eq!(
+            feed(&mut breaker, &third.repeat(7), 0),
+            Some(Change::Opened)
+        );
         let mut breaker = Breaker::new(rules());
         let third = [Sign::Failed, Sign::Works, Sign::Works];
         assert_eq!(feed(&mut breaker, &third.repeat(100), 0), None);

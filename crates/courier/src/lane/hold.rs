@@ -52,6 +52,17 @@ pub(crate) enum Hold {
 // === impl Hold ===
 
 impl Hold {
+    /// Every short word.
+    pub(crate) const WORDS: [&'static str; 7] = [
+        "announced-outage",
+        "paused",
+        "breaker",
+        "contract-rate",
+        "limit",
+        "retry-after",
+        "retry-plan",
+    ];
+
     /// The short word; a metric label.
     pub(crate) fn word(&self) -> &'static str {
         match self {

@@ -62,7 +62,8 @@ impl ContractRate {
             // The hourly one first: what it refuses must not count against the other.
             let worked = calendar.budget(jiff::Timestamp::UNIX_EPOCH, now.timestamp());
             if let Err(wait) = hourly.admit(worked.to_duration()) {
-                let wait = WorkingTime::from_seconds(i64::try_from(wait.as_secs() + 1).unwrap_or(1));
+                let wait =
+                    WorkingTime::from_seconds(i64::try_from(wait.as_secs() + 1).unwrap_or(1));
                 let next = calendar.add(now.timestamp(), wait);
                 return Err(next.map_or_else(|_| now.plus(HOUR), Millis::from));
             }
@@ -84,7 +85,11 @@ impl ContractRate {
         } = self.rate;
         let second = per_second.map(|n| format!("{n} per second"));
         let hour = per_working_hour.map(|n| format!("{n} per working hour"));
-        [second, hour].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        [second, hour]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -157,7 +162,9 @@ mod tests {
     fn the_hourly_rate_counts_working_time_only() {
         // Friday 16:30 in Vietnam: half an hour of work is left, then the weekend.
         let hourly = rate(0, 600);
-        let friday = begun(&hourly, at("2026-09-18T09:30:00Z"), 1_800).iter().sum::<u32>();
+        let friday = begun(&hourly, at("2026-09-18T09:30:00Z"), 1_800)
+            .iter()
+            .sum::<u32>();
         assert!((300..=361).contains(&friday), "{friday}");
         let calendar = calendar();
         let night = at("2026-09-18T12:00:00Z");
