@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("calendar", &[]),
     ("domain", &[]),
     ("log", &[]),
+    ("replies", &[]),
     ("runtime", &[]),
     ("store", &[]),
     ("proto", &["domain"]),

@@ -65,6 +65,9 @@ pub enum Command {
     /// Look at dead letters, and send them on their way again.
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Look after the files of destinations.
+    #[command(subcommand)]
+    Destinations(DestinationsCommand),
     /// Roles, lag and counts of a running system.
     Status,
     /// Measure this machine: throughput, latency, memory, each beside its baseline.
@@ -207,6 +210,20 @@ pub enum DeadCommand {
         /// The courier's address; default: courier.listen.
         #[arg(long)]
         courier: Option<String>,
+    },
+}
+
+/// What to do with the files of destinations.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DestinationsCommand {
+    /// Read the recorded replies of every rule set, and say which are read otherwise than they should be.
+    #[command(
+        after_help = "Exit codes: 0 all are read as they should be, 1 some are not, 64 a file is wrong."
+    )]
+    Check {
+        /// The directory of rule sets, or the one whose `replies` holds them; default:
+        /// routes.destinations_dir, else the built-in samples.
+        dir: Option<PathBuf>,
     },
 }
 
