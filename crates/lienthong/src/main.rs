@@ -48,8 +48,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
     {
         settings.data.dir.clone_from(dir);
     }
-    let is_demo = matches!(cli.command, Command::Demo(_));
-    let filter = if is_demo && settings.logs.filter == "info" {
+    let is_quiet = matches!(cli.command, Command::Demo(_) | Command::Bench(_));
+    let filter = if is_quiet && settings.logs.filter == "info" {
         "error"
     } else {
         &settings.logs.filter
