@@ -532,3 +532,5 @@ proptest! {
         prop_assert_eq!(settle(&mut lane, probe, Duplicate, wake).change, Some(Change::Closed));
     }
 }
+
+mod controller;
