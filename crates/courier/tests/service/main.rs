@@ -7,6 +7,7 @@ mod agency;
 mod arriving;
 mod away;
 mod dead_letters;
+mod doubt;
 mod faults;
 mod flaky;
 mod harness;
