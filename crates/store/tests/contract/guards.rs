@@ -1,6 +1,7 @@
 //! Guards: what a write relies on stands in its rows from the look to the commit, or nothing happens.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use store::{CommitError, Fence, Guard, InboxEntry, Op, Row, Store, Value, Write, row};
 use tokio::sync::Barrier;
@@ -259,6 +260,7 @@ async fn session(scratch: &Scratch) -> Client {
 }
 
 async fn wait_for_blocked(client: &Client) {
+    let began = Instant::now();
     let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' \
                    and pg_backend_pid() = any(pg_blocking_pids(pid))";
     while client
@@ -268,6 +270,7 @@ async fn wait_for_blocked(client: &Client) {
         .get::<_, i64>(0)
         == 0
     {
+        assert!(began.elapsed() < Duration::from_secs(30), "nobody waits");
         tokio::task::yield_now().await;
     }
 }
