@@ -1,92 +1,21 @@
 //! Two and three couriers on one store, whose clock the tests hold.
 
+mod world;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use runtime::Tasks;
-use store::{Committed, Config, Kind, Op, Value, Write};
-use tempfile::TempDir;
+use store::{Committed, Kind, Op, Value, Write};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{advance, timeout};
 
 use super::*;
+use world::World;
 
 /// One lease, and one step of the tests' clock: long enough that nothing ends by itself.
 const LENGTH: Duration = Duration::from_secs(60);
 const KINDS: [Kind; 1] = [Kind::Int];
-
-/// One database, opened once for each courier where its kind allows that.
-struct World {
-    config: Config,
-    _directory: Option<TempDir>,
-    schema: Option<String>,
-}
-
-impl World {
-    fn sqlite() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        Self {
-            config: Config::sqlite(directory.path().join("store.db")),
-            _directory: Some(directory),
-            schema: None,
-        }
-    }
-
-    fn postgres() -> Option<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        #[expect(clippy::disallowed_methods, reason = "tests have no settings file")]
-        let url = std::env::var("LIENTHONG_TEST_POSTGRES").ok();
-        if url.is_none() {
-            eprintln!("SKIPPED: PostgreSQL, because LIENTHONG_TEST_POSTGRES is not set");
-        }
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let schema = format!("leases_{}_{number}", std::process::id());
-        Some(Self {
-            config: Config::postgres(url?, schema.clone()),
-            _directory: None,
-            schema: Some(schema),
-        })
-    }
-
-    /// A store for each courier, with the tables of leases.
-    async fn stores(&self, count: usize) -> Vec<Store> {
-        let first = Store::open(self.config.clone()).await.unwrap();
-        first.migrate(&[&tables::SCHEMA]).await.unwrap();
-        let mut stores = vec![first];
-        while stores.len() < count {
-            stores.push(match self.schema {
-                Some(_) => Store::open(self.config.clone()).await.unwrap(),
-                None => stores[0].clone(),
-            });
-        }
-        stores
-    }
-
-    /// The same, and from now on time stands still but for [`tick`], and the store counts as shared.
-    async fn with_clock(&self, count: usize) -> Vec<Store> {
-        let stores = self.stores(count).await;
-        for sql in [
-            "create table test_clock (now_ms bigint not null, shared bigint not null)",
-            "insert into test_clock (now_ms, shared) values (1000000, 1)",
-            "drop view courier_clock",
-            "create view courier_clock as select now_ms, shared from test_clock limit 1",
-            "create table test_verdicts (destination text not null, token bigint not null, \
-             writer text not null, true_token bigint not null, true_owner text not null)",
-        ] {
-            execute(&stores[0], sql, vec![]).await;
-        }
-        stores
-    }
-
-    async fn remove(&self) {
-        if let Some(schema) = &self.schema {
-            let store = Store::open(self.config.clone()).await.unwrap();
-            let sql = format!("drop schema {schema} cascade");
-            execute(&store, &sql, vec![]).await;
-        }
-    }
-}
 
 /// Runs each test on both back ends.
 macro_rules! on_both {
@@ -211,7 +140,7 @@ impl Claimant {
                 break;
             }
             // Leaves out a third, another one each time, so that lanes are spread over claimants.
-            let wanted = (0..LANES).filter(|n| (n + turn + number) % 3 != 0);
+            let wanted = (0..LANES).filter(|n| !(n + turn + number).is_multiple_of(3));
             tick(&store, LENGTH).await;
             tables::act(&store, &self.id, LENGTH, &claims(wanted))
                 .await
