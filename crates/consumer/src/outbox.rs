@@ -224,7 +224,9 @@ impl Publisher {
 pub(crate) fn commit_error(error: CommitError) -> Error {
     match error {
         CommitError::Fenced { .. } => Error::Fenced(error),
-        CommitError::Transient { .. } | CommitError::Fatal(_) => Error::Commit(error),
+        CommitError::Guarded { .. } | CommitError::Transient { .. } | CommitError::Fatal(_) => {
+            Error::Commit(error)
+        }
     }
 }
 

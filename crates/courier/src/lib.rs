@@ -31,6 +31,11 @@ mod fold;
 mod holding;
 mod lane;
 mod lanes;
+#[expect(
+    dead_code,
+    reason = "the engine takes it up when lanes move between instances"
+)]
+mod leases;
 mod link;
 mod payload;
 mod service;

@@ -238,7 +238,11 @@ impl Writer {
             match self.outbox.commit(write, outgoing).await {
                 Ok(ids) => return Ok(ids),
                 Err(error @ CommitError::Transient { .. }) => telemetry::write_again(&error),
-                Err(error @ (CommitError::Fenced { .. } | CommitError::Fatal(_))) => {
+                Err(
+                    error @ (CommitError::Fenced { .. }
+                    | CommitError::Guarded { .. }
+                    | CommitError::Fatal(_)),
+                ) => {
                     return Err(Error::Verdicts(error));
                 }
             }

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use crate::error::Invalid;
 use crate::schema::{Column, Table};
 use crate::value::{Row, Value, mismatch};
-use crate::write::{Fence, Op, Write};
+use crate::write::{Fence, Guard, Op, Write};
 
 /// Whether a write is well formed.
 pub(crate) fn write(write: &Write) -> Result<(), Invalid> {
     moved_once(&write.fence)?;
+    write.guards.iter().try_for_each(guard)?;
     write.ops.iter().try_for_each(op)
 }
 
@@ -27,6 +28,15 @@ pub(crate) fn keys(table: &'static Table, keys: &[Row]) -> Result<usize, Invalid
         row(table, &table.columns[..length], key)?;
     }
     Ok(length)
+}
+
+/// The column that a guard looks at.
+pub(crate) fn guard_column(guard: &Guard) -> Result<&'static Column, Invalid> {
+    let (table, column) = (guard.table, guard.column);
+    table.column(column).ok_or(Invalid::NoColumn {
+        table: table.name,
+        column,
+    })
 }
 
 /// Whether parameters can be stored at all.
@@ -73,6 +83,18 @@ fn op(op: &Op) -> Result<(), Invalid> {
         Op::Delete { table, keys: rows } => keys(table, rows).map(drop),
         Op::Sql { params: values, .. } => params(values),
     }
+}
+
+fn guard(guard: &Guard) -> Result<(), Invalid> {
+    let Guard {
+        table,
+        key,
+        expected,
+        ..
+    } = guard;
+    row(table, table.key_columns(), key)?;
+    let expected = Row(vec![expected.clone()]);
+    fits(table, &[guard_column(guard)?], &expected)
 }
 
 fn row(table: &'static Table, columns: &'static [Column], row: &Row) -> Result<(), Invalid> {
@@ -187,6 +209,29 @@ mod tests {
         let refusal = |column| format!("`lanes` has no column `{column}` that an update may set");
         check(update(&["shard"]), Some(&refusal("shard")));
         check(update(&["colour"]), Some(&refusal("colour")));
+    }
+
+    #[test]
+    fn a_guard_names_one_value_of_one_row() {
+        #[track_caller]
+        fn check(key: Row, column: &'static str, expected: Value, message: Option<&str>) {
+            let own = Guard {
+                table: &TABLE,
+                key,
+                column,
+                expected,
+            };
+            let invalid = guard(&own).map_err(|invalid| invalid.to_string()).err();
+            assert_eq!(invalid.as_deref(), message);
+        }
+        check(row!["a", 1], "state", Value::Null, None);
+        check(row!["a", 1], "shard", 1.into(), None);
+        let width = "a row for `lanes` has 1 values, expected 2";
+        check(row!["a"], "state", Value::Null, Some(width));
+        let none = "`lanes` has no column `colour`";
+        check(row!["a", 1], "colour", 1.into(), Some(none));
+        let unfit = "a value for `lanes` does not fit";
+        check(row!["a", 1], "state", 1.into(), Some(unfit));
     }
 
     #[test]

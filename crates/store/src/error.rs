@@ -127,6 +127,13 @@ pub enum CommitError {
         /// How it showed.
         breach: FenceBreach,
     },
+    /// What the writer relied on has changed. Nothing was changed; the write may be tried again
+    /// without what belongs to these guards.
+    #[error("{} guarded row(s) do not hold the expected value, first guard number {}", .failed.len(), .failed.first().unwrap_or(&0))]
+    Guarded {
+        /// The places in [`crate::Write::guards`], rising.
+        failed: Vec<usize>,
+    },
     /// Try again: read the offsets first, and decide anew from there.
     #[error("the store cannot commit now{}", if *.unknown { ", the outcome is unknown" } else { "" })]
     Transient {
@@ -217,6 +224,14 @@ pub enum Invalid {
         /// The column.
         column: &'static str,
     },
+    /// The table has no such column.
+    #[error("`{table}` has no column `{column}`")]
+    NoColumn {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
     /// Keys must all have the same length, from one column to the whole key.
     #[error("keys for `{table}` must all have the same length, from 1 to {key} values")]
     Keys {
@@ -243,7 +258,7 @@ impl CommitError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Transient { .. } => true,
-            Self::Fenced { .. } | Self::Fatal(_) => false,
+            Self::Fenced { .. } | Self::Guarded { .. } | Self::Fatal(_) => false,
         }
     }
 

@@ -8,7 +8,8 @@
 //! A transaction is a value: a [`Write`] is complete before the database hears of it, so nothing can
 //! await the network, or anything else, while a transaction is open. The offset rows are the fence
 //! (`… where next_offset = $expected`), and so is the group's epoch: an instance that lost its group
-//! or its partition gets [`CommitError::Fenced`] and has changed nothing.
+//! or its partition gets [`CommitError::Fenced`] and has changed nothing. Where several instances of
+//! a group write side by side, a [`Guard`] is the fence of what each of them holds.
 //!
 //! What this crate refuses to do: look inside payloads, know the log or the domain, retry a commit
 //! whose answer was lost (read [`Store::offsets`] instead), jump over a fence, trust a file after a
@@ -59,4 +60,4 @@ pub use schema::{Column, Migration, Schema, Step, Table};
 pub use store::Store;
 pub use telemetry::describe_metrics;
 pub use value::{Kind, Row, RowError, Value};
-pub use write::{Committed, Fence, InboxEntry, Move, Op, Outgoing, Write};
+pub use write::{Committed, Fence, Guard, InboxEntry, Move, Op, Outgoing, Write};

@@ -2,6 +2,7 @@
 
 mod apply;
 mod failure;
+mod guards;
 mod migrate;
 mod params;
 mod pool;

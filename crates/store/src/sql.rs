@@ -121,6 +121,31 @@ pub(crate) fn get(table: &Table, length: usize, dialect: Dialect) -> String {
     format!("select {names} {source}{order}")
 }
 
+/// Whether a row holds a value: a row of any content (SQLite), or the numbers of those that do, whose
+/// rows stay locked against change until the end of the transaction (PostgreSQL).
+pub(crate) fn guard(table: &Table, column: &Column, dialect: Dialect) -> String {
+    let key: Vec<_> = table.key_columns().iter().collect();
+    let (name, own, n) = (quoted(table.name), quoted(column.name), table.key + 1);
+    match dialect {
+        Dialect::Sqlite => {
+            let key = matches_placeholders(&key);
+            format!("select 1 from {name} where {key} and {own} is ?{n}")
+        }
+        Dialect::Postgres => {
+            let columns: Vec<_> = key.iter().copied().chain([column]).collect();
+            let (source, names) = (unnest(&columns), source_names(columns.len()));
+            let (on, order) = (
+                matches_source(&key),
+                list(&key, |c| format!("t.{}", quoted(c.name))),
+            );
+            format!(
+                "select u.n from {source} with ordinality as u({names}, n) join {name} t on {on} \
+                 where t.{own} is not distinct from u.c{n} order by {order} for share of t"
+            )
+        }
+    }
+}
+
 /// The same text with SQLite's numbered placeholders: `$1` would be a name there.
 pub(crate) fn numbered_placeholders(sql: &str) -> String {
     let mut quote = None;
@@ -282,6 +307,23 @@ mod tests {
             "select t.\"name\", t.\"shard\", t.\"state\" \
              from unnest($1::text[], $2::bigint[]) with ordinality as u(c1, c2, n) \
              join \"lanes\" t on t.\"name\" = u.c1 and t.\"shard\" = u.c2 order by u.n"
+        );
+    }
+
+    #[test]
+    fn a_guard_locks_in_key_order() {
+        let state = &TABLE.columns[2];
+        assert_eq!(
+            guard(&TABLE, state, Dialect::Sqlite),
+            "select 1 from \"lanes\" where \"name\" = ?1 and \"shard\" = ?2 and \"state\" is ?3"
+        );
+        assert_eq!(
+            guard(&TABLE, state, Dialect::Postgres),
+            "select u.n from unnest($1::text[], $2::bigint[], $3::bytea[]) \
+             with ordinality as u(c1, c2, c3, n) \
+             join \"lanes\" t on t.\"name\" = u.c1 and t.\"shard\" = u.c2 \
+             where t.\"state\" is not distinct from u.c3 \
+             order by t.\"name\", t.\"shard\" for share of t"
         );
     }
 

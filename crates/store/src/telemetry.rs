@@ -69,14 +69,18 @@ pub(crate) fn committed(
     let label = match result {
         Ok(_) => "committed",
         Err(CommitError::Transient { unknown: true, .. }) => "unknown",
-        Err(CommitError::Fenced { .. }) => "fenced",
+        Err(CommitError::Fenced { .. } | CommitError::Guarded { .. }) => "fenced",
         Err(CommitError::Transient { .. } | CommitError::Fatal(_)) => "rolled_back",
     };
     counter!(TRANSACTIONS, "role" => group, "result" => label).increment(1);
     histogram!(DURATION, "role" => group).record(took);
     match result {
         Ok(_) => debug!(group, ?took, "committed"),
-        Err(error @ (CommitError::Transient { .. } | CommitError::Fenced { .. })) => {
+        Err(
+            error @ (CommitError::Transient { .. }
+            | CommitError::Fenced { .. }
+            | CommitError::Guarded { .. }),
+        ) => {
             warn!(group, error = %Chain(error), "write not committed");
         }
         Err(error) => error!(group, error = %Chain(error), "write not committed"),

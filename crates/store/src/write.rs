@@ -10,6 +10,8 @@ use crate::value::{Row, Value};
 pub struct Write {
     /// Who writes, and which offsets it moves.
     pub fence: Fence,
+    /// What must stand in other rows, and stays there until the commit.
+    pub guards: Vec<Guard>,
     /// The instant of the write in Unix milliseconds; dates the outbox rows.
     pub at: i64,
     /// Ids that must be recognised from now on.
@@ -69,10 +71,27 @@ pub enum Op {
 pub struct Fence {
     /// The consumer group, for example `router`.
     pub group: &'static str,
-    /// What [`crate::Store::take_over`] answered.
+    /// What [`crate::Store::take_over`] answered, or [`Fence::SHARED`].
     pub epoch: i64,
     /// Offsets to move. Empty: the epoch alone fences.
     pub moves: Vec<Move>,
+}
+
+/// A value that must stand in a row: one that does not refuses the whole write with
+/// [`crate::CommitError::Guarded`]. The row cannot change between the look and the commit.
+///
+/// PostgreSQL locks guarded rows in the order of their keys. Whoever changes several of them in one
+/// write does it in that order too, or the two may wait for each other until the server ends one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The table.
+    pub table: &'static Table,
+    /// The row's whole key.
+    pub key: Row,
+    /// The column.
+    pub column: &'static str,
+    /// What it must hold. No row: the guard fails.
+    pub expected: Value,
 }
 
 /// One partition's offset: moved only if it is still where the writer read it.
@@ -123,11 +142,33 @@ impl Write {
     pub fn new(fence: Fence, at: i64) -> Self {
         Self {
             fence,
+            guards: Vec::new(),
             at,
             inbox: Vec::new(),
             ops: Vec::new(),
             outbox: Vec::new(),
             published: Vec::new(),
         }
+    }
+}
+
+// === impl Fence ===
+
+impl Fence {
+    /// An epoch that every instance holds at all times; [`crate::Store::take_over`] never answers it.
+    pub const SHARED: i64 = i64::MIN;
+
+    /// For a group whose instances write beside one another: only [`Write::guards`] keep them apart.
+    #[must_use]
+    pub fn shared(group: &'static str) -> Self {
+        Self {
+            group,
+            epoch: Self::SHARED,
+            moves: Vec::new(),
+        }
+    }
+
+    pub(crate) fn allows(&self, found: Option<i64>) -> bool {
+        self.epoch == Self::SHARED || found == Some(self.epoch)
     }
 }

@@ -9,6 +9,7 @@ use tokio::time;
 use tokio_postgres::{Error, Row as Found};
 
 use super::failure::{self, NoAnswer};
+use super::guards::Guards;
 use super::params::borrowed;
 use super::pool::{Connection, Pool};
 use super::steps::{self, Step};
@@ -25,7 +26,8 @@ struct NoRow;
 
 /// Commits one write.
 pub(super) async fn write(pool: &Pool, write: &Write) -> Result<Committed, CommitError> {
-    let steps = steps::of(write)?;
+    let guards = Guards::of(&write.guards)?;
+    let steps = steps::of(write, &guards)?;
     let mut lease = pool.lease().await.map_err(failure::before_commit)?;
     let answers = send(pool, lease.connection(), &steps).await?;
     if let Err(breach) = check_fence(&write.fence, &answers[0])? {
@@ -35,6 +37,12 @@ pub(super) async fn write(pool: &Pool, write: &Write) -> Result<Committed, Commi
             group: write.fence.group,
             breach,
         });
+    }
+    let failed = guards.failed(&answers[1..])?;
+    if !failed.is_empty() {
+        roll_back(pool, lease.connection()).await?;
+        lease.give_back();
+        return Err(CommitError::Guarded { failed });
     }
     commit(pool, lease.connection()).await?;
     lease.give_back();
@@ -120,6 +128,14 @@ async fn commit(pool: &Pool, connection: &Connection) -> Result<(), CommitError>
     }
 }
 
+async fn roll_back(pool: &Pool, connection: &Connection) -> Result<(), CommitError> {
+    let roll_back = connection.client.batch_execute("rollback");
+    match time::timeout(pool.patience, roll_back).await {
+        Ok(result) => result.map_err(failure::before_commit),
+        Err(_) => Err(CommitError::transient(NoAnswer(pool.patience))),
+    }
+}
+
 /// Polls all requests in order, so that they go out in order, and waits for all answers. The error
 /// is the first one's: those behind it only say that the transaction was aborted.
 async fn in_order<T>(mut sent: Vec<BoxFuture<'_, Result<T, Error>>>) -> Result<Vec<T>, Error> {
@@ -144,7 +160,7 @@ fn check_fence(fence: &Fence, answer: &[Found]) -> Result<Result<(), FenceBreach
     let row = answer.first().ok_or_else(|| CommitError::fatal(NoRow))?;
     let epoch: Option<i64> = row.try_get(0).map_err(failure::before_commit)?;
     let moved: i64 = row.try_get(1).map_err(failure::before_commit)?;
-    if epoch != Some(fence.epoch) {
+    if !fence.allows(epoch) {
         return Ok(Err(FenceBreach::Epoch {
             held: fence.epoch,
             found: epoch,

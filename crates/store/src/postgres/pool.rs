@@ -243,8 +243,11 @@ impl Backoff {
 
 /// Every statement names its rows by a key. A plan that reads a whole table is right only while the
 /// table is new and small, and a prepared statement keeps it until the next `analyze`.
-const BY_KEY: &str =
-    "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
+///
+/// Where there is no other plan than the one forbidden here, its cost counts as enormous: the server
+/// would compile the statement first, which takes longer than any of ours.
+const BY_KEY: &str = "set enable_seqscan = off; set enable_hashjoin = off; \
+     set enable_mergejoin = off; set jit = off";
 
 fn setup(config: &PostgresConfig, idle: Duration) -> String {
     format!(

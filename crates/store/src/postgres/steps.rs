@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::guards::Guards;
 use super::params::{Param, arrays, scalars};
 use crate::check;
 use crate::error::{CommitError, Invalid};
@@ -41,10 +42,14 @@ pub(super) struct Step<'a> {
     pub(super) params: Vec<Param<'a>>,
 }
 
-/// All statements of a write: the fence first, the outbox last.
-pub(super) fn of(write: &Write) -> Result<Vec<Step<'_>>, CommitError> {
+/// All statements of a write: the fence first, the guards behind it, the outbox last.
+pub(super) fn of<'a>(
+    write: &'a Write,
+    guards: &'a Guards<'_>,
+) -> Result<Vec<Step<'a>>, CommitError> {
     let group = write.fence.group;
     let mut steps = vec![fence(&write.fence)];
+    steps.extend(guards.steps());
     if !write.inbox.is_empty() {
         steps.push(inbox(group, &write.inbox));
     }

@@ -9,7 +9,7 @@ use crate::error::{CommitError, FenceBreach};
 use crate::schema::Table;
 use crate::sql::{self, Dialect, OnConflict};
 use crate::value::{Row, Value};
-use crate::write::{Committed, Fence, InboxEntry, Move, Op, Outgoing, Write};
+use crate::write::{Committed, Fence, Guard, InboxEntry, Move, Op, Outgoing, Write};
 
 const EPOCH: &str = "select epoch from store_epochs where grp = ?1";
 const MOVE: &str = "update store_offsets set next_offset = ?5 \
@@ -26,6 +26,7 @@ const PUBLISHED: &str = "delete from store_outbox where grp = ?1 and id = ?2";
 /// Applies all of a write, or says why not.
 pub(super) fn write(connection: &Connection, write: &Write) -> Result<Committed, Failure> {
     fence(connection, &write.fence)?;
+    guards(connection, &write.guards)?;
     let group = write.fence.group;
     inbox(connection, group, &write.inbox)?;
     write.ops.iter().try_for_each(|op| apply(connection, op))?;
@@ -54,7 +55,7 @@ fn fence(connection: &Connection, fence: &Fence) -> Result<(), Failure> {
     let found: Option<i64> = epoch
         .query_row(params![fence.group], |row| row.get(0))
         .optional()?;
-    if found != Some(fence.epoch) {
+    if !fence.allows(found) {
         return Err(fenced(
             fence,
             FenceBreach::Epoch {
@@ -106,6 +107,25 @@ fn fenced(fence: &Fence, breach: FenceBreach) -> Failure {
         group: fence.group,
         breach,
     })
+}
+
+fn guards(connection: &Connection, guards: &[Guard]) -> Result<(), Failure> {
+    let mut failed = Vec::new();
+    for (index, guard) in guards.iter().enumerate() {
+        let column = check::guard_column(guard)
+            .map_err(|invalid| Failure::Refused(CommitError::fatal(invalid)))?;
+        let sql = sql::guard(guard.table, column, Dialect::Sqlite);
+        let mut statement = connection.prepare_cached(&sql)?;
+        let values = guard.key.0.iter().chain([&guard.expected]);
+        if !statement.exists(params_from_iter(values))? {
+            failed.push(index);
+        }
+    }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Refused(CommitError::Guarded { failed }))
+    }
 }
 
 fn inbox(connection: &Connection, group: &str, entries: &[InboxEntry]) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod fence;
+mod guards;
 mod inbox;
 mod migrate;
 mod model;
