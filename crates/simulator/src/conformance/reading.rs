@@ -110,9 +110,11 @@ impl Reply {
             400..=499 => by_text
                 .filter(|said| *said == Said::OutOfOrder)
                 .unwrap_or(Said::Refused),
+            // A SOAP 1.1 fault says in its code whose fault it is.
+            500 if by_text.is_none() && text.contains(":client</") => Said::Refused,
             _ => by_text.unwrap_or(Said::Failed),
         };
-        Self::new(said, format!("HTTP {status} {}", body.trim()))
+        Self::new(said, format!("HTTP {status} {}", without_tags(body)))
     }
 
     /// The reading of a verdict of the `Inbox` service.
@@ -142,7 +144,7 @@ impl Reply {
             Code::Unavailable | Code::Unknown | Code::Cancelled
                 if std::error::Error::source(status).is_some() =>
             {
-                Said::Cut
+                return Self::cut(status.message());
             }
             Code::Unavailable => Said::Busy,
             Code::Internal if status.message().to_lowercase().contains("decod") => {
@@ -160,6 +162,19 @@ impl Reply {
         };
         Self::new(said, format!("{:?}: {}", status.code(), status.message()))
     }
+}
+
+/// The text of an answer, in one language or the other, without the tags of XML.
+fn without_tags(body: &str) -> String {
+    let body = body.trim();
+    if !body.starts_with('<') {
+        return body.to_owned();
+    }
+    let texts = body
+        .split('<')
+        .filter_map(|part| Some(part.split_once('>')?.1.trim()));
+    let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
+    texts.join(" ")
 }
 
 #[cfg(test)]
@@ -198,5 +213,21 @@ mod tests {
         check(422, "already taken", Said::Refused);
         check(503, "", Said::Busy);
         check(302, "", Said::Failed);
+        check(
+            500,
+            "<x:Fault><faultcode>x:Client</faultcode></x:Fault>",
+            Said::Refused,
+        );
+        check(
+            500,
+            "<x:Fault><faultcode>x:Server</faultcode></x:Fault>",
+            Said::Failed,
+        );
+    }
+
+    #[test]
+    fn an_envelope_is_shown_by_its_words() {
+        let reply = Reply::of_http(200, "<a><b>0</b>\n<c>thành công</c></a>", "");
+        assert_eq!(reply.words, "HTTP 200 0 thành công");
     }
 }

@@ -5,10 +5,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// Success is status 200 and `error_code` 0; everything else a fault under status 500.
+/// Success is status 200 and `error_code` 0. What the server before the service says keeps its status;
+/// everything else is a fault under status 500, with the side to blame as its code.
 pub(super) fn reply(status: StatusCode, detail: &str) -> Response {
     let detail = escaped(detail);
-    let (status, body) = if status.is_success() {
+    let (shown, body) = if status.is_success() {
         let said = match detail.as_str() {
             "taken" => "thành công",
             "already taken" => "hồ sơ đã tồn tại trong một cửa điện tử",
@@ -26,10 +27,9 @@ pub(super) fn reply(status: StatusCode, detail: &str) -> Response {
         };
         let body = format!(
             "<soap:Fault><faultcode>soap:{side}</faultcode><faultstring>{detail}</faultstring>\
-             <detail><status>{}</status></detail></soap:Fault>",
-            status.as_u16()
+             </soap:Fault>"
         );
-        (StatusCode::INTERNAL_SERVER_ERROR, body)
+        (shown_as(status), body)
     };
     let envelope = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\
@@ -37,7 +37,17 @@ pub(super) fn reply(status: StatusCode, detail: &str) -> Response {
          <soap:Body>{body}</soap:Body></soap:Envelope>"
     );
     let kind = [(header::CONTENT_TYPE, "text/xml; charset=utf-8")];
-    (status, kind, envelope).into_response()
+    (shown, kind, envelope).into_response()
+}
+
+fn shown_as(status: StatusCode) -> StatusCode {
+    match status {
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::SERVICE_UNAVAILABLE => status,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// The attributes of a delivery that stand as elements of an envelope, `<x:subject>d-1</x:subject>`,
