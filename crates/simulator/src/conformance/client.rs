@@ -25,7 +25,7 @@ pub(super) struct Client {
 enum Way {
     Stream(Inbox),
     Unary(Inbox),
-    Http(Post),
+    Http(Box<Post>),
 }
 
 /// What is no delivery.
@@ -60,7 +60,7 @@ impl Client {
         let way = match endpoint {
             Endpoint::GrpcStream(authority) => Way::Stream(Inbox::new(authority, timeout)?),
             Endpoint::GrpcUnary(authority) => Way::Unary(Inbox::new(authority, timeout)?),
-            Endpoint::Http(rest) => Way::Http(Post::new(rest, timeout)),
+            Endpoint::Http(rest) => Way::Http(Box::new(Post::new(rest, timeout))),
         };
         Ok(Self { way, timeout })
     }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::{
     collections::BTreeMap,
@@ -11,14 +12,14 @@ use std::{
 };
 
 use domain::StepId;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
 use toml::Spanned;
-use tonic::Code;
 
 use super::{
-    Beyond, Capacity, Early, Flapping, Manners, Script, ScriptedAnswer, Signatures, Spread, Window,
+    Beyond, Capacity, Early, Flapping, Manners, Script, ScriptedAnswer, Signatures, Window,
 };
+use words::{CodeWord, Length, Share, Span, code_of, status_of};
 
 /// A script file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,27 +72,6 @@ struct File {
     lock_cut: bool,
 }
 
-/// A part of the whole.
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(try_from = "f64")]
-struct Share(f64);
-
-/// A span of time in words, such as `1m 30s`.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(try_from = "String")]
-struct Span(Duration);
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a time such as \"20ms\", { from, to } or { p50, p99 }"
-)]
-enum Length {
-    Fixed(Span),
-    Uniform { from: Span, to: Span },
-    LogNormal { p50: Span, p99: Span },
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Late {
@@ -124,11 +104,6 @@ struct Answer {
     text: String,
     taken: Option<bool>,
 }
-
-/// A gRPC code by its usual name, `RESOURCE_EXHAUSTED`.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(try_from = "String")]
-struct CodeWord(Code);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -410,96 +385,5 @@ impl Answer {
             text: answer.text.clone(),
             taken: answer.taken.unwrap_or(status < 300),
         })
-    }
-}
-
-fn code_of(status: u16) -> Code {
-    match status {
-        200..=299 => Code::Ok,
-        400 | 413 | 422 => Code::InvalidArgument,
-        401 => Code::Unauthenticated,
-        403 => Code::PermissionDenied,
-        404 | 410 => Code::NotFound,
-        409 => Code::AlreadyExists,
-        412 | 425 => Code::FailedPrecondition,
-        429 => Code::ResourceExhausted,
-        502 | 503 => Code::Unavailable,
-        504 => Code::DeadlineExceeded,
-        _ => Code::Internal,
-    }
-}
-
-fn status_of(code: Code) -> u16 {
-    match code {
-        Code::Ok => 202,
-        Code::InvalidArgument | Code::OutOfRange => 400,
-        Code::Unauthenticated => 401,
-        Code::PermissionDenied => 403,
-        Code::NotFound => 404,
-        Code::AlreadyExists | Code::Aborted => 409,
-        Code::FailedPrecondition => 412,
-        Code::ResourceExhausted => 429,
-        Code::Unimplemented => 501,
-        Code::Unavailable => 503,
-        Code::DeadlineExceeded => 504,
-        Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss => 500,
-    }
-}
-
-// === impl Share ===
-
-impl TryFrom<f64> for Share {
-    type Error = String;
-
-    fn try_from(share: f64) -> Result<Self, String> {
-        if (0.0..=1.0).contains(&share) {
-            Ok(Self(share))
-        } else {
-            Err(format!("a share is between 0 and 1, got {share}"))
-        }
-    }
-}
-
-// === impl Span ===
-
-impl TryFrom<String> for Span {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let span: Option<SignedDuration> = text.parse().ok();
-        span.and_then(|span| Duration::try_from(span).ok())
-            .map(Self)
-            .ok_or_else(|| format!("a time is written as \"20ms\" or \"1m 30s\", got `{text}`"))
-    }
-}
-
-// === impl Length ===
-
-impl Length {
-    fn spread(self) -> Spread {
-        match self {
-            Self::Fixed(span) => Spread::Fixed(span.0),
-            Self::Uniform { from, to } => Spread::Uniform(from.0, to.0),
-            Self::LogNormal { p50, p99 } => Spread::LogNormal {
-                p50: p50.0,
-                p99: p99.0,
-            },
-        }
-    }
-}
-
-// === impl CodeWord ===
-
-impl TryFrom<String> for CodeWord {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let plain = |text: &str| text.replace(['_', '-', ' '], "").to_ascii_lowercase();
-        let codes = (0..=16).map(Code::from);
-        let mut named = codes.filter(|code| plain(&format!("{code:?}")) == plain(&text));
-        named
-            .next()
-            .map(Self)
-            .ok_or_else(|| format!("`{text}` is no gRPC code such as \"UNAVAILABLE\""))
     }
 }

@@ -1,16 +1,16 @@
 use std::time::Duration;
 
+use tonic::Code;
+
 use super::*;
+use crate::Spread;
 
 fn parse(text: &str) -> Result<Script, String> {
     let start = Timestamp::from_second(1_000).unwrap();
     Script::parse(text, Path::new("agency.toml"), start).map_err(|error| error.to_string())
 }
 
-#[test]
-fn a_script_says_how_an_agency_behaves() {
-    let script = parse(
-        r#"
+const FULL: &str = r#"
         latency = { p50 = "20ms", p99 = "400ms" }
         late = { share = 0.01, by = "30s" }
         busy = { share = 0.05, retry_after = "5s" }
@@ -39,9 +39,11 @@ fn a_script_says_how_an_agency_behaves() {
         from = "10m"
         length = "1m"
         kind = "hang"
-        "#,
-    )
-    .unwrap();
+        "#;
+
+#[test]
+fn a_script_says_how_an_agency_behaves() {
+    let script = parse(FULL).unwrap();
 
     let seconds = Duration::from_secs;
     let at = |second| Timestamp::from_second(second).unwrap();
