@@ -71,8 +71,13 @@ async fn play(way: &str, script: &str, timeout: Duration) -> Play {
 
 /// That an agency with this script fails this case, and for the reason that is meant.
 async fn fails(case: Case, ways: &[&str], script: &str, reason: &str) {
+    fails_within(PATIENT, case, ways, script, reason).await;
+}
+
+/// The same for a caller who waits so long for each answer.
+async fn fails_within(limit: Duration, case: Case, ways: &[&str], script: &str, reason: &str) {
     let reports = ways.iter().map(async |way| {
-        let play = play(way, script, IMPATIENT).await;
+        let play = play(way, script, limit).await;
         (way, play.kit.play(case).await)
     });
     for (way, report) in join_all(reports).await {
@@ -178,7 +183,8 @@ async fn out_of_order_fails_on_a_hang_and_on_a_failure_without_a_reason() {
     let script = |early| {
         format!("order = {{ early = \"{early}\", after = {{ residence = \"civil-status\" }} }}")
     };
-    fails(
+    fails_within(
+        IMPATIENT,
         Case::OutOfOrder,
         &["grpc", "http"],
         &script("hang"),
@@ -199,7 +205,8 @@ async fn out_of_order_fails_on_a_hang_and_on_a_failure_without_a_reason() {
 #[tokio::test]
 async fn slow_fails_beyond_the_time_out() {
     let script = r#"latency = "5s""#;
-    fails(
+    fails_within(
+        IMPATIENT,
         Case::Slow,
         &["grpc", "grpc+unary", "http"],
         script,
@@ -208,7 +215,14 @@ async fn slow_fails_beyond_the_time_out() {
     .await;
     let by_load =
         "latency = \"100ms\"\ncapacity = { at_once = 1, beyond = \"slower\", slower_by = \"1s\" }";
-    fails(Case::Slow, &["http"], by_load, "no answer within 3000 ms").await;
+    fails_within(
+        IMPATIENT,
+        Case::Slow,
+        &["http"],
+        by_load,
+        "no answer within 3000 ms",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -241,7 +255,7 @@ async fn bad_signature_fails_when_the_endpoint_falls_over_it() {
 #[tokio::test]
 async fn cancel_fails_when_a_cut_call_leaves_a_lock() {
     let script = "latency = \"300ms\"\nlock_cut = true";
-    fails(Case::Cancel, &WAYS, script, "left it locked").await;
+    fails_within(IMPATIENT, Case::Cancel, &WAYS, script, "left it locked").await;
 }
 
 #[tokio::test]
@@ -278,7 +292,8 @@ async fn malformed_fails_when_anything_is_taken() {
 #[tokio::test]
 async fn a_hanging_agency_fails_and_does_not_hang_the_kit() {
     let script = r#"outages = [{ from = "0s", length = "1h", kind = "hang" }]"#;
-    fails(
+    fails_within(
+        IMPATIENT,
         Case::Happy,
         &["grpc", "grpc+unary", "http"],
         script,
