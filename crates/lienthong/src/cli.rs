@@ -53,8 +53,10 @@ pub enum Command {
     Courier,
     /// Run the tracker alone: answers where dossiers stand.
     Tracker,
-    /// Play a province against a running system, from outside.
-    Simulate(DemoArgs),
+    /// Play a province against a running system, from outside; or one agency alone.
+    Simulate(SimulateArgs),
+    /// Play the published case list against an agency's endpoint.
+    Conformance(ConformanceArgs),
     /// Send events given as JSON lines.
     Publish(PublishArgs),
     /// Feed a recorded event log through the gateway in its own order and rhythm.
@@ -110,6 +112,108 @@ pub struct DemoArgs {
     /// A destination that is away all the time, to see that it hurts nobody else.
     #[arg(long, value_name = "DESTINATION")]
     pub dead: Option<String>,
+}
+
+/// What is simulated.
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct SimulateArgs {
+    /// The province, unless a part of it is named.
+    #[command(flatten)]
+    pub province: DemoArgs,
+    /// A part of the world alone.
+    #[command(subcommand)]
+    pub part: Option<SimulateCommand>,
+}
+
+/// Which part of the world is simulated alone.
+#[derive(Clone, Debug, Subcommand)]
+pub enum SimulateCommand {
+    /// The reference implementation of a receiving agency, as good or as bad as its script.
+    Agency(AgencyArgs),
+}
+
+/// How an agency is played.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    lienthong simulate agency --protocol http --script deploy/agency/good.toml\n  \
+    lienthong simulate agency --listen 127.0.0.1:7103 --protocol http --events 127.0.0.1:7001\n  \
+    lienthong simulate agency --protocol grpc --script deploy/agency/slow.toml --arrivals seen.jsonl\n\n\
+    A script's fields: docs/conformance.md.")]
+pub struct AgencyArgs {
+    /// Where it listens.
+    #[arg(long, default_value = "127.0.0.1:7200")]
+    pub listen: std::net::SocketAddr,
+    /// What it speaks.
+    #[arg(long, value_enum, default_value_t = AgencyProtocol::Grpc)]
+    pub protocol: AgencyProtocol,
+    /// How it behaves (TOML); without it, well.
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// The gateway to which it answers by events; without it, it takes deliveries and stays silent.
+    #[arg(long, value_name = "GATEWAY")]
+    pub events: Option<String>,
+    /// Its name: the source of its events.
+    #[arg(long, default_value = "reference-agency")]
+    pub id: String,
+    /// The seed of everything that is drawn.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where every arrival is written, one JSON line each.
+    #[arg(long, value_name = "FILE")]
+    pub arrivals: Option<PathBuf>,
+}
+
+/// What a simulated agency speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AgencyProtocol {
+    /// The `Inbox` service: calls and streams.
+    Grpc,
+    /// CloudEvents in binary mode.
+    Http,
+    /// The same, or envelopes, with the answers of an old SOAP service.
+    Soap,
+}
+
+/// What is played against whom.
+#[derive(Clone, Debug, Args)]
+#[command(
+    group = clap::ArgGroup::new("whom").required(true).args(["endpoint", "destination"]),
+    after_help = "Every delivery is invented: its dossier begins with `conformance-`.\n\n\
+    Examples:\n  \
+    lienthong conformance --endpoint http://127.0.0.1:7200/deliveries\n  \
+    lienthong conformance --endpoint grpc://127.0.0.1:7200 --only duplicate -o json\n  \
+    lienthong conformance --destination demo-justice\n\n\
+    The cases, each with its reason: docs/conformance.md."
+)]
+pub struct ConformanceArgs {
+    /// The endpoint: grpc://host:port, grpc+unary://host:port or http://host:port/path.
+    #[arg(long)]
+    pub endpoint: Option<String>,
+    /// The destination whose endpoint and time-out are meant.
+    #[arg(long)]
+    pub destination: Option<String>,
+    /// Where destination files lie; default: routes.destinations_dir, or the samples.
+    #[arg(long, value_name = "DIR", requires = "destination")]
+    pub destinations_dir: Option<PathBuf>,
+    /// How long one answer may take, such as `10s`; default: what the destination declares, or 10s.
+    #[arg(long)]
+    pub timeout: Option<String>,
+    /// Only this case.
+    #[arg(long, value_name = "CASE")]
+    pub only: Option<String>,
+    /// The procedure that the deliveries are about.
+    #[arg(long, default_value = "3.000722")]
+    pub procedure: String,
+    /// The commune-level unit that they are about.
+    #[arg(long, default_value = "14797")]
+    pub unit: String,
+    /// The agency's step.
+    #[arg(long, default_value = "civil-status")]
+    pub step: String,
+    /// A later step of the same dossier, for the case `out-of-order`.
+    #[arg(long, default_value = "residence")]
+    pub later_step: String,
 }
 
 /// Which events to send.
@@ -330,5 +434,18 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_province_is_simulated_unless_an_agency_is_named() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        let part = |line: &str| match parse(line).map(|cli| cli.command) {
+            Ok(Command::Simulate(args)) => (args.province.speed, args.part.is_some()),
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(part("lienthong simulate --speed 3000"), (3000.0, false));
+        assert!(part("lienthong simulate agency --seed 7").1);
+        assert!(parse("lienthong simulate --speed 3000 agency").is_err());
+        assert!(parse("lienthong conformance").is_err());
     }
 }

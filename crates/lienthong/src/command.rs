@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod client;
+pub mod conformance;
 pub mod dead;
 pub mod demo;
 pub mod destinations;
@@ -9,5 +10,6 @@ pub mod dossier;
 pub mod publish;
 pub mod replay;
 pub mod simulate;
+pub mod simulate_agency;
 pub mod status;
 pub mod up;

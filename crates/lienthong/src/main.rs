@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, error::ErrorKind};
 use lienthong::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, SimulateArgs, SimulateCommand},
     command,
     exit::Failure,
     output,
@@ -71,7 +71,13 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::Router => command::up::run(settings, &[Role::Router]).await,
         Command::Courier => command::up::run(settings, &[Role::Courier]).await,
         Command::Tracker => command::up::run(settings, &[Role::Tracker]).await,
-        Command::Simulate(args) => command::simulate::run(args, settings, format).await,
+        Command::Simulate(SimulateArgs { province, part }) => match part {
+            None => command::simulate::run(province, settings, format).await,
+            Some(SimulateCommand::Agency(args)) => {
+                command::simulate_agency::run(args, settings, format).await
+            }
+        },
+        Command::Conformance(args) => command::conformance::run(args, settings, format).await,
         Command::Publish(args) => command::publish::run(args, &settings, format).await,
         Command::Replay(args) => command::replay::run(args, settings, format).await,
         Command::Dossier(verb) => command::dossier::run(verb, &settings, format).await,

@@ -8,7 +8,7 @@ use std::{
 
 use calendar::Calendars;
 use router::Plan;
-use routes::{Problem, RouteSet};
+use routes::{Problem, RouteSet, Source};
 use territory::Territory;
 use tracing::warn;
 
@@ -78,6 +78,20 @@ pub fn load(settings: &RoutesSettings) -> Result<Plan, PlanError> {
         territory: Arc::new(Territory::embedded().map_err(PlanError::Territory)?),
         calendars: Arc::new(calendars),
     })
+}
+
+/// The destinations of a directory without any route, with the built-in calendars.
+///
+/// # Errors
+/// Every problem of the destination files at once.
+pub fn destinations_alone(dir: &Path) -> Result<RouteSet, PlanError> {
+    let calendars = Calendars::built_in().map_err(PlanError::Calendar)?;
+    let files = read_dir(dir)?;
+    let sources: Vec<Source<'_>> = files
+        .iter()
+        .map(|(name, text)| Source { name, text })
+        .collect();
+    RouteSet::from_sources(&[], &sources, &calendars).map_err(PlanError::Routes)
 }
 
 fn read_dir(dir: &Path) -> Result<Vec<(String, String)>, PlanError> {

@@ -3,6 +3,7 @@
 //! The code under `generated` is made by `cargo run -p proto --example generate` from
 //! `proto/lienthong/v1`; a test fails when it is stale.
 
+mod cloud_event;
 mod delivery;
 mod error;
 mod event;
@@ -10,6 +11,7 @@ mod outcome;
 mod record;
 mod time;
 
+pub use cloud_event::cloud_event_headers;
 pub use error::InvalidField;
 pub use record::{
     DELIVERY_TYPE, Encoded, OUTCOME_TYPE, REDRIVE_TYPE, Redrive, decode_delivery, decode_outcome,

@@ -1,11 +1,16 @@
+mod books;
 mod case;
+mod cuttable;
 mod grpc;
 mod http;
 mod office;
 mod reception;
 mod server;
+mod strict;
 #[cfg(test)]
 mod tests;
+mod visit;
+mod words;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -48,8 +53,10 @@ pub struct AgencyOptions {
 pub enum Protocol {
     /// The `Inbox` service, calls and streams.
     Grpc,
-    /// CloudEvents in binary mode, one POST each, on any path.
+    /// CloudEvents in binary mode, one POST each, on any path. A GET of `…/{id}` asks for a delivery.
     Http,
+    /// The same, with the answers of an old SOAP service: envelopes, and faults under status 500.
+    Soap,
 }
 
 /// An address cannot be had.
@@ -112,7 +119,7 @@ impl Agency {
         self.address
     }
 
-    /// How many different deliveries it has taken.
+    /// How many deliveries it has taken.
     pub fn taken(&self) -> usize {
         self.reception.taken()
     }
@@ -120,6 +127,16 @@ impl Agency {
     /// Whether it has taken a delivery.
     pub fn has(&self, delivery: DeliveryId) -> bool {
         self.reception.has(delivery)
+    }
+
+    /// How often deliveries had their effect: more often than [`Agency::taken`] is one effect too many.
+    pub fn effects(&self) -> u64 {
+        self.reception.effects()
+    }
+
+    /// From now on the agency plans no events; it takes deliveries and stays silent.
+    pub fn stay_silent(&self) {
+        drop(self.reception.take_to_send());
     }
 
     /// How many events it still has to send.

@@ -7,6 +7,7 @@ use std::{
 use domain::{AgencyId, DeliveryId, DossierKey, Event, EventId, EventKind, StepId};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
 
 use crate::Answer;
 
@@ -18,6 +19,8 @@ pub struct History(Arc<Mutex<Log>>);
 #[derive(Debug, Default)]
 struct Log {
     record: Record,
+    /// Where arrivals go instead of into the record.
+    reader: Option<mpsc::UnboundedSender<Arrival>>,
     /// How many events have each fate.
     fates: [usize; 3],
 }
@@ -68,6 +71,8 @@ pub struct Arrival {
     pub dossier: DossierKey,
     /// Its step.
     pub step: StepId,
+    /// Its number within the dossier, where the protocol says so.
+    pub sequence: Option<u64>,
     /// The event that caused it, where the protocol says so.
     pub cause: Option<(AgencyId, EventId)>,
     /// When the step became due.
@@ -80,6 +85,8 @@ pub struct Arrival {
     pub at: Timestamp,
     /// What the agency did with it.
     pub reaction: Reaction,
+    /// What it answered, in a word or two.
+    pub answer: &'static str,
 }
 
 /// What an agency did with a delivery that arrived.
@@ -128,7 +135,7 @@ impl History {
             Answer::Refused { .. } => Fate::Refused,
         };
         let mut log = self.lock();
-        let Log { record, fates } = &mut *log;
+        let Log { record, fates, .. } = &mut *log;
         if let Some(sent) = record.sent.get_mut(&(source.clone(), id.clone())) {
             fates[sent.fate as usize] -= 1;
             sent.fate = sent.fate.max(fate);
@@ -136,9 +143,23 @@ impl History {
         }
     }
 
+    /// A history whose arrivals go to a reader, and are not kept.
+    pub fn read_by(reader: mpsc::UnboundedSender<Arrival>) -> Self {
+        let log = Log {
+            reader: Some(reader),
+            ..Log::default()
+        };
+        Self(Arc::new(Mutex::new(log)))
+    }
+
     /// Notes an arrival.
     pub fn arrived(&self, arrival: Arrival) {
-        self.lock().record.arrivals.push(arrival);
+        let mut log = self.lock();
+        match &log.reader {
+            // A reader that has gone has read enough.
+            Some(reader) => drop(reader.send(arrival)),
+            None => log.record.arrivals.push(arrival),
+        }
     }
 
     /// Everything so far.
@@ -174,6 +195,11 @@ impl Digest {
     /// The digest of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// All of it, in hexadecimal digits.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -1,8 +1,14 @@
+mod file;
+mod manners;
+
 use std::time::Duration;
 
 use calendar::Calendar;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rand::{Rng, RngExt};
+
+pub use file::ScriptError;
+pub use manners::{Beyond, Capacity, Early, Flapping, Manners, ScriptedAnswer, Signatures};
 
 /// How an agency behaves. Rates are between 0 and 1.
 #[derive(Clone, Debug)]
@@ -41,6 +47,22 @@ pub struct Script {
     pub outages: Vec<Window>,
     /// When it answers slower, and how many times.
     pub slow: Vec<(Window, f64)>,
+    /// Pushes that are answered otherwise than usual.
+    pub answers: Vec<ScriptedAnswer>,
+    /// Pushes whose connection is cut after the delivery was taken.
+    pub dropped_answer_rate: f64,
+    /// Pushes that are answered late.
+    pub late_rate: f64,
+    /// How much later.
+    pub late: Spread,
+    /// When it accepts connections and never answers.
+    pub hangs: Vec<Window>,
+    /// Whether its port opens and closes by turns.
+    pub flapping: Option<Flapping>,
+    /// What it can do at once.
+    pub capacity: Option<Capacity>,
+    /// How far it keeps the rules of receiving.
+    pub manners: Manners,
 }
 
 /// A span of time; its end is outside.
@@ -82,14 +104,36 @@ impl Script {
             office: None,
             outages: Vec::new(),
             slow: Vec::new(),
+            late: self.late.squeezed(speed),
+            hangs: Vec::new(),
+            flapping: None,
             ..self.clone()
         }
     }
 
     /// The window in which it is away at `now`, or the next one.
     pub(crate) fn next_outage(&self, now: Timestamp) -> Option<Window> {
-        let to_come = self.outages.iter().filter(|window| window.to > now);
-        to_come.min_by_key(|window| window.from).copied()
+        let to_come = self
+            .outages
+            .iter()
+            .filter(|window| window.to > now)
+            .copied();
+        let down = self.flapping.and_then(|flapping| flapping.next_down(now));
+        to_come.chain(down).min_by_key(|window| window.from)
+    }
+
+    /// Whether it never answers what comes now.
+    pub(crate) fn hangs(&self, now: Timestamp) -> bool {
+        self.hangs.iter().any(|window| window.contains(now))
+    }
+
+    /// The answer that a draw between 0 and 1 falls on; none is the usual one.
+    pub(crate) fn scripted(&self, draw: f64) -> Option<&ScriptedAnswer> {
+        let mut upper = 0.0;
+        self.answers.iter().find(|answer| {
+            upper += answer.share;
+            draw < upper
+        })
     }
 
     /// How many times slower than usual it answers.
@@ -123,6 +167,14 @@ impl Default for Script {
             handover: Spread::Uniform(Duration::from_secs(600), Duration::from_secs(4 * 3600)),
             outages: Vec::new(),
             slow: Vec::new(),
+            answers: Vec::new(),
+            dropped_answer_rate: 0.0,
+            late_rate: 0.0,
+            late: Spread::Fixed(Duration::from_secs(30)),
+            hangs: Vec::new(),
+            flapping: None,
+            capacity: None,
+            manners: Manners::default(),
         }
     }
 }
@@ -130,6 +182,15 @@ impl Default for Script {
 // === impl Window ===
 
 impl Window {
+    /// The window that begins so long after an instant.
+    pub fn after(start: Timestamp, from: Duration, length: Duration) -> Self {
+        let from = later(start, from);
+        Self {
+            from,
+            to: later(from, length),
+        }
+    }
+
     /// Whether an instant lies in it.
     pub fn contains(&self, at: Timestamp) -> bool {
         (self.from..self.to).contains(&at)
@@ -167,6 +228,12 @@ impl Spread {
             }
         }
     }
+}
+
+/// The instant so long after another; beyond the calendar its end.
+fn later(start: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    start.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// A value of the standard normal distribution (Box and Muller).

@@ -20,11 +20,15 @@ pub(crate) struct Case {
     pub(crate) procedure: ProcedureCode,
     pub(crate) unit: UnitRef,
     pub(crate) step: StepId,
+    /// Its number within the dossier, where the protocol says so.
+    pub(crate) sequence: Option<u64>,
     pub(crate) classification: Classification,
     pub(crate) cause: Option<(AgencyId, EventId)>,
     pub(crate) opened_at: Timestamp,
     pub(crate) message: Digest,
     pub(crate) data: Digest,
+    /// How long the payload is.
+    pub(crate) bytes: usize,
 }
 
 /// An event that the agency will send.
@@ -50,6 +54,8 @@ impl Case {
     pub(crate) fn new(delivery: Delivery, message: Digest) -> Self {
         Self {
             data: Digest::of(&delivery.data),
+            bytes: delivery.data.len(),
+            sequence: None,
             message,
             delivery: delivery.id,
             dossier: delivery.dossier,

@@ -1,60 +1,160 @@
+mod answer;
+mod envelope;
+
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    Router,
+    body::to_bytes,
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    response::Response,
 };
 use domain::{Classification, UnitRef};
 use jiff::{Timestamp, civil::Date};
 use proto::InvalidField;
-use serde_json::json;
 
-use super::{case::Case, reception::Reception};
-use crate::{Digest, Reaction};
+use super::{
+    case::Case,
+    cuttable::Cutter,
+    reception::{Reception, Said},
+    visit::Visit,
+    words::{SIGNATURE, has_unknown_member},
+};
+use crate::{Digest, Signatures};
+pub(super) use answer::Wording;
+use answer::{of_answer, of_query, reply};
+
+/// The most bytes of a body that are read.
+const LARGEST_BODY: usize = 2 << 20;
+
+/// The attributes that are read or known to be sent; a strict agency refuses others.
+const KNOWN_ATTRIBUTES: [&str; 24] = [
+    "ce-agency",
+    "ce-cause",
+    "ce-classification",
+    "ce-destination",
+    "ce-dossiercode",
+    "ce-dossierdueat",
+    "ce-dueat",
+    "ce-id",
+    "ce-legalbasis",
+    "ce-procedure",
+    "ce-product",
+    "ce-province",
+    "ce-receivedat",
+    "ce-route",
+    "ce-sequence",
+    "ce-source",
+    "ce-specversion",
+    "ce-step",
+    "ce-subject",
+    "ce-task",
+    "ce-time",
+    "ce-type",
+    "ce-unit",
+    "ce-unitvalidon",
+];
+
+#[derive(Clone)]
+struct Inbox {
+    reception: Arc<Reception>,
+    wording: Wording,
+}
 
 /// An inbox for CloudEvents in binary mode: POST on any path.
-pub(super) fn router(reception: Arc<Reception>) -> Router {
-    Router::new().fallback(take).with_state(reception)
+pub(super) fn router(reception: Arc<Reception>, wording: Wording) -> Router {
+    Router::new()
+        .fallback(handle)
+        .with_state(Inbox { reception, wording })
+}
+
+async fn handle(
+    State(inbox): State<Inbox>,
+    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    request: Request,
+) -> Response {
+    if request.method() == Method::GET {
+        return query(&inbox, request.uri().path());
+    }
+    let mut visit = Visit::begin(&inbox.reception);
+    let (head, body) = request.into_parts();
+    visit.about(optional(&head.headers, "ce-id").ok().flatten());
+    let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
+        // Cut in the middle, most likely: the visit counts as unanswered.
+        let detail = "the body was cut or is too large";
+        return reply(inbox.wording, StatusCode::PAYLOAD_TOO_LARGE, detail);
+    };
+    let response = take(&inbox, &mut visit, &head.headers, &body, &cutter).await;
+    visit.answered();
+    response
 }
 
 async fn take(
-    State(reception): State<Arc<Reception>>,
-    headers: HeaderMap,
-    body: Bytes,
+    inbox: &Inbox,
+    visit: &mut Visit,
+    headers: &HeaderMap,
+    body: &[u8],
+    cutter: &Cutter,
 ) -> Response {
-    let case = match read(&headers, &body) {
-        Ok(case) => case,
-        Err(error) => return reply(StatusCode::BAD_REQUEST, &error.to_string()),
-    };
-    let answer = reception.receive(case);
-    if !answer.delay.is_zero() {
-        reception.clock().sleep(answer.delay).await;
-    }
-    if answer.lost {
-        return reply(StatusCode::BAD_GATEWAY, "simulated loss of the answer");
-    }
-    match answer.reaction {
-        Reaction::Taken => reply(StatusCode::ACCEPTED, "taken"),
-        Reaction::AlreadyTaken => reply(StatusCode::OK, "already taken"),
-        Reaction::NotTaken => reply(StatusCode::UNPROCESSABLE_ENTITY, "simulated refusal"),
-        Reaction::Failed => reply(StatusCode::INTERNAL_SERVER_ERROR, "simulated failure"),
-        Reaction::Busy => {
-            let answer = reply(StatusCode::SERVICE_UNAVAILABLE, "simulated overload");
-            match reception.retry_after() {
-                Some(wait) => {
-                    ([(header::RETRY_AFTER, wait.as_secs().to_string())], answer).into_response()
-                }
-                None => answer,
+    let (reception, wording) = (&inbox.reception, inbox.wording);
+    let manners = &reception.script().manners;
+    if headers.contains_key(SIGNATURE) {
+        match manners.signatures {
+            Signatures::Ignore => {}
+            Signatures::Check => {
+                return reply(
+                    wording,
+                    StatusCode::UNAUTHORIZED,
+                    "simulated: the signature is wrong",
+                );
+            }
+            Signatures::Fail => {
+                return reply(
+                    wording,
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "simulated failure over a signature",
+                );
             }
         }
     }
+    let read = match wording {
+        Wording::Soap if !headers.contains_key("ce-id") => read(&envelope::headers(body), body),
+        Wording::Json | Wording::Soap => read(headers, body),
+    };
+    let case = match read {
+        Ok(case) => case,
+        Err(_) if manners.takes_garbage => return reply(wording, StatusCode::ACCEPTED, "taken"),
+        Err(error) => return reply(wording, StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    if !manners.ignores_unknown && (has_unknown_attribute(headers) || has_unknown_member(body)) {
+        return reply(
+            wording,
+            StatusCode::BAD_REQUEST,
+            "simulated: an unknown field",
+        );
+    }
+    let answer = visit.receive(case).await;
+    match answer.said {
+        Said::Dropped => {
+            cutter.cut();
+            std::future::pending().await
+        }
+        Said::Never => std::future::pending().await,
+        _ => of_answer(wording, &answer, reception.retry_after()),
+    }
 }
 
-fn reply(status: StatusCode, detail: &str) -> Response {
-    (status, Json(json!({ "detail": detail }))).into_response()
+/// Whether the agency has a delivery: GET of any path that ends with its id.
+fn query(inbox: &Inbox, path: &str) -> Response {
+    let id = path.rsplit('/').next().unwrap_or_default();
+    let id = id.parse().ok();
+    of_query(id.and_then(|id| Some((id, inbox.reception.known(id)?))))
+}
+
+fn has_unknown_attribute(headers: &HeaderMap) -> bool {
+    let mut names = headers.keys().map(|name| name.as_str());
+    names.any(|name| name.starts_with("ce-") && !KNOWN_ATTRIBUTES.contains(&name))
 }
 
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<Case, InvalidField> {
@@ -73,11 +173,13 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<Case, InvalidField> {
             valid_on: optional::<Date>(headers, "ce-unitvalidon")?.unwrap_or(received_on),
         },
         step: required(headers, "ce-step")?,
+        sequence: optional(headers, "ce-sequence")?,
         classification: optional(headers, "ce-classification")?.unwrap_or(Classification::Internal),
         cause,
         opened_at,
         message: digest(headers, body),
         data: Digest::of(body),
+        bytes: body.len(),
     })
 }
 

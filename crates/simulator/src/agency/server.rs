@@ -3,11 +3,19 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use proto::v1::inbox_server::InboxServer;
 use runtime::ErrorChain;
 use tokio::{net::TcpListener, time};
+use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::transport::Server;
 use tracing::{debug, warn};
 
-use super::{BindError, Protocol, grpc::GrpcInbox, http, reception::Reception};
+use super::{
+    BindError, Protocol,
+    cuttable::{Cuttable, CuttableListener, Cutter},
+    grpc::GrpcInbox,
+    http::{self, Wording},
+    reception::Reception,
+    strict::Strict,
+};
 use crate::instant_inbox::wide;
 
 /// An agency's port, which is closed while the agency is away.
@@ -68,13 +76,14 @@ async fn visit(
 ) {
     let closing = stop.child_token();
     let close = closing.clone().cancelled_owned();
+    let over = stop.child_token();
+    let _cut_at_last = over.clone().drop_guard();
+    let socket = CuttableListener { socket, over };
     let serving = async {
         let served = match protocol {
             Protocol::Grpc => grpc(reception, socket, closing.clone()).await,
-            Protocol::Http => axum::serve(socket, http::router(Arc::clone(reception)))
-                .with_graceful_shutdown(close)
-                .await
-                .map_err(|error| error.to_string()),
+            Protocol::Http => posts(reception, Wording::Json, socket, close).await,
+            Protocol::Soap => posts(reception, Wording::Soap, socket, close).await,
         };
         if let Err(error) = served {
             warn!(agency = %reception.id(), error, "the inbox failed");
@@ -93,19 +102,41 @@ async fn visit(
 
 async fn grpc(
     reception: &Arc<Reception>,
-    socket: TcpListener,
+    listener: CuttableListener,
     closing: CancellationToken,
 ) -> Result<(), String> {
     let inbox = GrpcInbox {
         reception: Arc::clone(reception),
         closing: closing.clone(),
     };
-    let incoming = TcpIncoming::from(socket).with_nodelay(Some(true));
+    let CuttableListener { socket, over } = listener;
+    let accepted = TcpListenerStream::new(socket);
+    let incoming = accepted.map(move |io| io.map(|io| Cuttable::new(io, &over)));
+    let inbox = Strict {
+        inbox: InboxServer::new(inbox),
+        is_on: !reception.script().manners.ignores_unknown,
+    };
     wide(Server::builder())
-        .add_service(InboxServer::new(inbox))
+        .add_service(inbox)
         .serve_with_incoming_shutdown(incoming, closing.cancelled_owned())
         .await
         .map_err(|error| ErrorChain(&error).to_string())
+}
+
+async fn posts(
+    reception: &Arc<Reception>,
+    wording: Wording,
+    listener: CuttableListener,
+    close: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
+    let router = http::router(Arc::clone(reception), wording);
+    axum::serve(
+        listener,
+        router.into_make_service_with_connect_info::<Cutter>(),
+    )
+    .with_graceful_shutdown(close)
+    .await
+    .map_err(|error| error.to_string())
 }
 
 /// Takes the port again; somebody may hold it for a moment.

@@ -27,12 +27,14 @@ fn arrival(delivery: &Delivery, reaction: Reaction) -> Arrival {
         delivery: delivery.id,
         dossier: delivery.dossier.clone(),
         step: delivery.step.clone(),
+        sequence: None,
         cause: Some(delivery.cause.clone()),
         opened_at: delivery.opened_at,
         message: Digest::of(delivery.id.as_bytes()),
         data: Digest::of(&delivery.data),
         at: delivery.opened_at,
         reaction,
+        answer: "",
     }
 }
 

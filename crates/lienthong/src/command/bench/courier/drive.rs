@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use calendar::Calendars;
 use courier::{Config, Handle, Service};
-use domain::{Destination, RetrySteps};
+use domain::{Destination, RetrySteps, Terms};
 use runtime::{Clock, Health, Tasks};
 use tokio::time;
 
@@ -50,6 +50,7 @@ pub(super) fn destination(
             steps: vec![Duration::from_secs(60)],
             max_attempts: 12,
         },
+        terms: Terms::default(),
     })
 }
 
