@@ -132,7 +132,7 @@ impl CourierBench {
         if let Some(far) = &self.far {
             // The memory of a process that has done nothing else yet.
             if wants("parked") {
-                figures.extend(parked::measure(self, far).await?);
+                figures.extend(parked::measure(self).await?);
             }
             if wants("drain") {
                 figures.extend(drain::measure(self, far).await?);
