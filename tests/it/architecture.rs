@@ -13,6 +13,7 @@ use facts::Facts;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("backoff", &[]),
     ("calendar", &[]),
+    ("dial", &[]),
     ("domain", &[]),
     ("log", &[]),
     ("runtime", &[]),
