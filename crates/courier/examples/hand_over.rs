@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use calendar::Calendars;
 use courier::{Config, Handle, Service};
-use domain::{Classification, Delivery, DeliveryId, Destination, RetrySteps, UnitRef};
+use domain::{Classification, Delivery, DeliveryId, Destination, RetrySteps, Terms, UnitRef};
 use futures_util::{Stream, StreamExt};
 use log::{Log, Record, Topic};
 use proto::v1::inbox_server::{Inbox, InboxServer};
@@ -66,6 +66,13 @@ impl Inbox for Instantly {
             })
         });
         Ok(Response::new(Box::pin(verdicts)))
+    }
+
+    async fn query(
+        &self,
+        _request: Request<v1::QueryRequest>,
+    ) -> Result<Response<v1::QueryResponse>, Status> {
+        Err(Status::unimplemented("it keeps nothing"))
     }
 }
 
@@ -119,6 +126,7 @@ fn destination(id: &str, address: SocketAddr) -> Result<Destination, Failure> {
             steps: vec![Duration::from_secs(60)],
             max_attempts: 10,
         },
+        terms: Terms::default(),
     })
 }
 

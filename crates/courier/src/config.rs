@@ -154,7 +154,7 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use domain::RetrySteps;
+    use domain::{RetrySteps, Terms};
 
     use super::*;
 
@@ -170,6 +170,7 @@ mod tests {
                 steps: vec![Duration::from_secs(60)],
                 max_attempts: 5,
             },
+            terms: Terms::default(),
         }
     }
 

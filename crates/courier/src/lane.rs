@@ -325,9 +325,15 @@ impl Lane {
 /// Whether an attempt counts against the retry plan: it reached the destination and failed there.
 fn counts(class: AttemptClass) -> bool {
     match class {
-        AttemptClass::Retryable | AttemptClass::Timeout => true,
+        AttemptClass::Retryable
+        | AttemptClass::Timeout
+        | AttemptClass::OutOfOrder
+        | AttemptClass::Unclear => true,
         AttemptClass::Unreachable | AttemptClass::Blocked => false,
-        AttemptClass::Accepted | AttemptClass::Duplicate | AttemptClass::Permanent => false,
+        AttemptClass::Accepted
+        | AttemptClass::Duplicate
+        | AttemptClass::Permanent
+        | AttemptClass::NeedsPerson => false,
     }
 }
 
@@ -342,7 +348,10 @@ fn rule(
     if answer.class.is_success() {
         return Ruling::Delivered;
     }
-    if answer.class == AttemptClass::Permanent {
+    if matches!(
+        answer.class,
+        AttemptClass::Permanent | AttemptClass::NeedsPerson
+    ) {
         return Ruling::Dead;
     }
     let number = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);

@@ -9,6 +9,7 @@ mod http;
 mod sent;
 mod stream;
 mod unary;
+mod unbuilt;
 
 use std::time::Duration;
 
@@ -56,15 +57,16 @@ pub(crate) struct Patience {
 /// Hands over jobs until no more can come.
 pub(crate) async fn run(destination: &Destination, link: Link) {
     match &destination.endpoint {
-        Endpoint::GrpcStream(authority) => stream::run(authority, link).await,
-        Endpoint::GrpcUnary(authority) => {
-            let call = unary::Unary::new(authority, &link.patience);
+        Endpoint::GrpcStream(peer) => stream::run(&peer.authority, link).await,
+        Endpoint::GrpcUnary(peer) => {
+            let call = unary::Unary::new(&peer.authority, &link.patience);
             calls::run(call, link).await;
         }
-        Endpoint::Http(rest) => {
+        Endpoint::Http(peer) => {
             let room = usize::try_from(destination.max_in_flight).unwrap_or(usize::MAX);
-            calls::run(http::Post::new(rest, room, &link), link).await;
+            calls::run(http::Post::new(&peer.to_string(), room, &link), link).await;
         }
+        Endpoint::Pull | Endpoint::Topic(_) => calls::run(unbuilt::Unbuilt, link).await,
     }
 }
 

@@ -106,6 +106,12 @@ pub enum AttemptClass {
     Blocked,
     /// The destination refuses this delivery and always will.
     Permanent,
+    /// The destination lacks what should have come before; another attempt may succeed.
+    OutOfOrder,
+    /// The destination says that a person must look.
+    NeedsPerson,
+    /// An answer that no rule reads; another attempt may succeed, and a person should look.
+    Unclear,
 }
 
 // === impl Delivery ===
@@ -228,7 +234,7 @@ impl fmt::Debug for DeliveryId {
 
 impl AttemptClass {
     /// Every class.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Retryable,
@@ -236,6 +242,9 @@ impl AttemptClass {
         Self::Timeout,
         Self::Blocked,
         Self::Permanent,
+        Self::OutOfOrder,
+        Self::NeedsPerson,
+        Self::Unclear,
     ];
 
     /// The metric label and page word.
@@ -248,6 +257,9 @@ impl AttemptClass {
             Self::Timeout => "timeout",
             Self::Blocked => "blocked",
             Self::Permanent => "permanent",
+            Self::OutOfOrder => "out-of-order",
+            Self::NeedsPerson => "needs-person",
+            Self::Unclear => "unclear",
         }
     }
 
@@ -261,6 +273,7 @@ impl AttemptClass {
         match self {
             Self::Unreachable | Self::Timeout | Self::Blocked => true,
             Self::Accepted | Self::Duplicate | Self::Retryable | Self::Permanent => false,
+            Self::OutOfOrder | Self::NeedsPerson | Self::Unclear => false,
         }
     }
 }

@@ -12,13 +12,16 @@ mod event;
 mod history;
 mod id;
 mod lifecycle;
+mod outage;
 mod outcome;
 mod procedure;
 mod unit;
 
 pub use classification::{Classification, UnknownClassification};
 pub use delivery::{Attempt, AttemptClass, Delivery, DeliveryId, InvalidDeliveryId, RecordId};
-pub use destination::{Destination, Endpoint, InvalidEndpoint, RetrySteps};
+pub use destination::{
+    Canary, Destination, Endpoint, Envelope, InvalidEndpoint, Peer, Rate, RetrySteps, Terms,
+};
 pub use dossier_code::{DossierCode, InvalidDossierCode};
 pub use event::{Event, EventKind, InvalidAttribute, UnknownEventKind};
 pub use history::{Fact, Fold, History};
@@ -26,6 +29,7 @@ pub use id::{
     AgencyId, CalendarId, DestinationId, DossierKey, EventId, InvalidId, RouteId, StepId,
 };
 pub use lifecycle::{DossierClock, Status, Transition, UnknownStatus};
+pub use outage::{Outage, OutageTime};
 pub use outcome::{DossierEnd, FactReason, HoldReason, Outcome, OutcomeKind};
 pub use procedure::{InvalidProcedureCode, ProcedureCode};
 pub use unit::{InvalidUnitCode, ProvinceCode, UnitCode, UnitRef};

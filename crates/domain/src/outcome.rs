@@ -90,6 +90,52 @@ pub enum OutcomeKind {
         /// Who did it and why.
         reason: String,
     },
+    /// Nobody knows whether the destination has the delivery, and it may not be sent again blindly.
+    Unknown {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// Its step.
+        step: StepId,
+        /// Its destination.
+        destination: DestinationId,
+        /// The attempt without an answer.
+        attempt: Attempt,
+    },
+    /// An unknown outcome became known.
+    Settled {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// Its step.
+        step: StepId,
+        /// Its destination.
+        destination: DestinationId,
+        /// Whether the destination has it; otherwise it is sent again.
+        arrived: bool,
+        /// How that became known.
+        reason: String,
+    },
+    /// A person gave a dead letter up.
+    Discarded {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// Its step.
+        step: StepId,
+        /// Its destination.
+        destination: DestinationId,
+        /// Who did it and why.
+        reason: String,
+    },
+    /// So much of the time for the step has passed, and the delivery has not arrived.
+    BudgetUsed {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// Its step.
+        step: StepId,
+        /// Its destination.
+        destination: DestinationId,
+        /// 50, 80 or 100.
+        percent: u32,
+    },
 }
 
 /// Why a dossier is held. A closed set: it is a metric label.

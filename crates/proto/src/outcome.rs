@@ -94,6 +94,61 @@ fn kind_to_wire(kind: OutcomeKind) -> Kind {
             destination,
             reason,
         } => redriven(delivery, step, destination, reason),
+        OutcomeKind::Unknown {
+            delivery,
+            step,
+            destination,
+            attempt,
+        } => Kind::OutcomeUnknown(v1::OutcomeUnknown {
+            delivery: delivery.to_string(),
+            step: step.into(),
+            destination: destination.into(),
+            attempt: Some(attempt.into()),
+        }),
+        kind @ (OutcomeKind::Settled { .. }
+        | OutcomeKind::Discarded { .. }
+        | OutcomeKind::BudgetUsed { .. }) => later_to_wire(kind),
+    }
+}
+
+fn later_to_wire(kind: OutcomeKind) -> Kind {
+    match kind {
+        OutcomeKind::Settled {
+            delivery,
+            step,
+            destination,
+            arrived,
+            reason,
+        } => Kind::Settled(v1::Settled {
+            delivery: delivery.to_string(),
+            step: step.into(),
+            destination: destination.into(),
+            arrived,
+            reason,
+        }),
+        OutcomeKind::Discarded {
+            delivery,
+            step,
+            destination,
+            reason,
+        } => Kind::Discarded(v1::Discarded {
+            delivery: delivery.to_string(),
+            step: step.into(),
+            destination: destination.into(),
+            reason,
+        }),
+        OutcomeKind::BudgetUsed {
+            delivery,
+            step,
+            destination,
+            percent,
+        } => Kind::BudgetUsed(v1::BudgetUsed {
+            delivery: delivery.to_string(),
+            step: step.into(),
+            destination: destination.into(),
+            percent,
+        }),
+        earlier => kind_to_wire(earlier),
     }
 }
 
@@ -165,6 +220,31 @@ fn kind_from_wire(kind: Kind) -> Result<OutcomeKind, InvalidField> {
             step: parse("outcome.redriven.step", &redriven.step)?,
             destination: parse("outcome.redriven.destination", &redriven.destination)?,
             reason: redriven.reason,
+        },
+        Kind::OutcomeUnknown(unknown) => OutcomeKind::Unknown {
+            delivery: parse("outcome.outcome_unknown.delivery", &unknown.delivery)?,
+            step: parse("outcome.outcome_unknown.step", &unknown.step)?,
+            destination: parse("outcome.outcome_unknown.destination", &unknown.destination)?,
+            attempt: attempt("outcome.outcome_unknown.attempt", unknown.attempt)?,
+        },
+        Kind::Settled(settled) => OutcomeKind::Settled {
+            delivery: parse("outcome.settled.delivery", &settled.delivery)?,
+            step: parse("outcome.settled.step", &settled.step)?,
+            destination: parse("outcome.settled.destination", &settled.destination)?,
+            arrived: settled.arrived,
+            reason: settled.reason,
+        },
+        Kind::Discarded(discarded) => OutcomeKind::Discarded {
+            delivery: parse("outcome.discarded.delivery", &discarded.delivery)?,
+            step: parse("outcome.discarded.step", &discarded.step)?,
+            destination: parse("outcome.discarded.destination", &discarded.destination)?,
+            reason: discarded.reason,
+        },
+        Kind::BudgetUsed(used) => OutcomeKind::BudgetUsed {
+            delivery: parse("outcome.budget_used.delivery", &used.delivery)?,
+            step: parse("outcome.budget_used.step", &used.step)?,
+            destination: parse("outcome.budget_used.destination", &used.destination)?,
+            percent: used.percent,
         },
     })
 }

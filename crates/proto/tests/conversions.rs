@@ -121,7 +121,7 @@ fn outcome_kind() -> impl Strategy<Value = OutcomeKind> {
     let step: domain::StepId = "residence".parse().unwrap();
     let destination: domain::DestinationId = "demo-police".parse().unwrap();
     let parts = (any::<[u8; 16]>(), attempt(), timestamp(), "\\PC{0,30}");
-    (parts, 0..9_usize, any::<usize>()).prop_map(move |(parts, which, word)| {
+    (parts, 0..13_usize, any::<usize>()).prop_map(move |(parts, which, word)| {
         let (id, attempt, at, text) = parts;
         let (step, destination) = (step.clone(), destination.clone());
         let delivery = DeliveryId::from(id);
@@ -157,6 +157,31 @@ fn outcome_kind() -> impl Strategy<Value = OutcomeKind> {
                 step,
                 destination,
                 attempt,
+            },
+            8 => OutcomeKind::Unknown {
+                delivery,
+                step,
+                destination,
+                attempt,
+            },
+            9 => OutcomeKind::Settled {
+                delivery,
+                step,
+                destination,
+                arrived: word % 2 == 0,
+                reason: text,
+            },
+            10 => OutcomeKind::Discarded {
+                delivery,
+                step,
+                destination,
+                reason: text,
+            },
+            11 => OutcomeKind::BudgetUsed {
+                delivery,
+                step,
+                destination,
+                percent: 80,
             },
             _ => OutcomeKind::Redriven {
                 delivery,

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use calendar::Calendars;
-use domain::{Destination, ProvinceCode, RetrySteps, UnitCode};
+use domain::{Destination, ProvinceCode, RetrySteps, Terms, UnitCode};
 use territory::{TWO_TIER_SINCE, Territory};
 
 use crate::at::At;
@@ -57,6 +57,7 @@ pub(crate) fn read<'a>(
         max_in_flight: max_in_flight?,
         timeout: timeout?,
         retry: retry?,
+        terms: Terms::default(),
     };
     Some(DestinationDraft {
         file,

@@ -14,7 +14,7 @@ use proto::{
     timestamp_from_wire,
     v1::{
         DeliverRequest, DeliverResponse, DeliverStreamRequest, DeliverStreamResponse, Delivery,
-        Taken, Verdict,
+        QueryRequest, QueryResponse, Taken, Verdict,
         inbox_server::{Inbox, InboxServer},
         verdict,
     },
@@ -171,6 +171,13 @@ impl Inbox for Service {
                 })
             });
         Ok(Response::new(Box::pin(verdicts)))
+    }
+
+    async fn query(
+        &self,
+        _request: Request<QueryRequest>,
+    ) -> Result<Response<QueryResponse>, Status> {
+        Err(Status::unimplemented("it keeps nothing"))
     }
 }
 

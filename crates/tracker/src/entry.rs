@@ -155,13 +155,44 @@ fn of_outcome(outcome: &Outcome) -> TimelineEntry {
             step,
             destination,
             attempt,
+        }
+        | OutcomeKind::Unknown {
+            delivery,
+            step,
+            destination,
+            attempt,
         } => (step, destination, delivery, tried(attempt)),
         OutcomeKind::Redriven {
             delivery,
             step,
             destination,
             reason,
+        }
+        | OutcomeKind::Discarded {
+            delivery,
+            step,
+            destination,
+            reason,
         } => (step, destination, delivery, reason.clone()),
+        OutcomeKind::Settled {
+            delivery,
+            step,
+            destination,
+            arrived,
+            reason,
+        } => {
+            let ruling = if *arrived { "arrived" } else { "not arrived" };
+            (step, destination, delivery, format!("{ruling}: {reason}"))
+        }
+        OutcomeKind::BudgetUsed {
+            delivery,
+            step,
+            destination,
+            percent,
+        } => {
+            let detail = format!("{percent} % of the time for the step has passed");
+            (step, destination, delivery, detail)
+        }
     };
     TimelineEntry {
         step: step.to_string(),
@@ -179,6 +210,10 @@ fn word(kind: &OutcomeKind) -> &'static str {
         OutcomeKind::Delivered { .. } => "delivered",
         OutcomeKind::DeadLettered { .. } => "dead-lettered",
         OutcomeKind::Redriven { .. } => "redriven",
+        OutcomeKind::Unknown { .. } => "outcome-unknown",
+        OutcomeKind::Settled { .. } => "settled",
+        OutcomeKind::Discarded { .. } => "discarded",
+        OutcomeKind::BudgetUsed { .. } => "budget-used",
     }
 }
 

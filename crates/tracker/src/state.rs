@@ -226,8 +226,16 @@ impl State {
             OutcomeKind::DossierHeld { reason, .. } => self.hold = Some(reason),
             OutcomeKind::DossierReleased => self.hold = None,
             OutcomeKind::DossierEnded { end, ended_at } => self.end = Some((end, ended_at)),
-            OutcomeKind::FactKept { .. } => {}
+            OutcomeKind::FactKept { .. }
+            | OutcomeKind::BudgetUsed { .. }
+            | OutcomeKind::Discarded { .. } => {}
             OutcomeKind::AttemptFailed {
+                delivery,
+                step,
+                destination,
+                ..
+            }
+            | OutcomeKind::Unknown {
                 delivery,
                 step,
                 destination,
@@ -262,6 +270,19 @@ impl State {
                 ..
             } => {
                 self.handover(&step, delivery, &destination).state = DeliveryState::Pending;
+            }
+            OutcomeKind::Settled {
+                delivery,
+                step,
+                destination,
+                arrived,
+                ..
+            } => {
+                let handover = self.handover(&step, delivery, &destination);
+                if arrived {
+                    handover.state = DeliveryState::Delivered;
+                    handover.delivered_at = Some(outcome.at);
+                }
             }
         }
     }

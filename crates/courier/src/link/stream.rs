@@ -244,7 +244,10 @@ fn of_stream(status: &Status) -> Answer {
         AttemptClass::Retryable
         | AttemptClass::Unreachable
         | AttemptClass::Timeout
-        | AttemptClass::Blocked => answer,
+        | AttemptClass::Blocked
+        | AttemptClass::OutOfOrder
+        | AttemptClass::NeedsPerson
+        | AttemptClass::Unclear => answer,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A scripted agency that speaks gRPC.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -25,6 +25,8 @@ pub(crate) enum Reply {
     NotTaken,
     /// Never answers.
     Silent,
+    /// Takes the delivery and never answers.
+    TakenSilently,
     /// Ends the stream or the call with a status.
     Fails(tonic::Code),
 }
@@ -52,6 +54,8 @@ struct Scripted {
     script: Arc<Script>,
     seen: Seen,
     counts: Arc<Mutex<HashMap<String, usize>>>,
+    /// Ids that it took, whatever it answered.
+    taken: Arc<Mutex<HashSet<String>>>,
 }
 
 /// Listens on a free port, or on the given one again; `script` gets the delivery and how often it
@@ -69,6 +73,7 @@ pub(crate) async fn start(
         script: Arc::new(script),
         seen: seen.clone(),
         counts: Arc::default(),
+        taken: Arc::default(),
     };
     tasks.spawn("agency", |stop| {
         Server::builder()
@@ -112,6 +117,9 @@ impl Scripted {
             *count
         };
         let reply = (self.script)(&delivery, count);
+        if matches!(reply, Reply::Taken | Reply::TakenSilently) {
+            self.taken.lock().unwrap().insert(delivery.id.clone());
+        }
         self.seen.add(Arrival {
             id: delivery.id.clone(),
             dossier: delivery.dossier.clone(),
@@ -135,7 +143,7 @@ fn verdict(reply: &Reply) -> Option<v1::Verdict> {
             code: "E1".to_owned(),
             reason: "scripted refusal".to_owned(),
         }),
-        Reply::Silent | Reply::Fails(_) => return None,
+        Reply::Silent | Reply::TakenSilently | Reply::Fails(_) => return None,
     };
     Some(v1::Verdict {
         verdict: Some(verdict),
@@ -155,7 +163,7 @@ impl Inbox for Scripted {
         let key = key.map(|key| key.to_str().unwrap().to_owned());
         let delivery = request.into_inner().delivery.unwrap();
         match self.react(delivery, key) {
-            Reply::Silent => std::future::pending().await,
+            Reply::Silent | Reply::TakenSilently => std::future::pending().await,
             Reply::Fails(code) => Err(Status::new(code, "scripted")),
             reply => Ok(Response::new(v1::DeliverResponse {
                 verdict: verdict(&reply),
@@ -175,7 +183,7 @@ impl Inbox for Scripted {
                 (delivery_id, this.react(delivery, None))
             });
             std::future::ready(match answer {
-                Ok((_, Reply::Silent)) => None,
+                Ok((_, Reply::Silent | Reply::TakenSilently)) => None,
                 Ok((_, Reply::Fails(code))) => Some(Err(Status::new(code, "scripted"))),
                 Ok((delivery_id, reply)) => Some(Ok(v1::DeliverStreamResponse {
                     delivery_id,
@@ -185,5 +193,14 @@ impl Inbox for Scripted {
             })
         });
         Ok(Response::new(Box::pin(verdicts)))
+    }
+
+    async fn query(
+        &self,
+        request: Request<v1::QueryRequest>,
+    ) -> Result<Response<v1::QueryResponse>, Status> {
+        let id = request.into_inner().delivery_id;
+        let taken = self.taken.lock().unwrap().contains(&id);
+        Ok(Response::new(v1::QueryResponse { taken }))
     }
 }

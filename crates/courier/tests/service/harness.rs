@@ -10,7 +10,8 @@ use bytes::Bytes;
 use calendar::Calendars;
 use courier::{Config, Handle, Service};
 use domain::{
-    Classification, Delivery, DeliveryId, Destination, Outcome, OutcomeKind, RetrySteps, UnitRef,
+    Classification, Delivery, DeliveryId, Destination, Outcome, OutcomeKind, RetrySteps, Terms,
+    UnitRef,
 };
 use log::{Limit, Log, Read, Topic};
 use proto::v1::{self, courier_server::Courier as _};
@@ -68,6 +69,7 @@ pub(crate) fn destination(id: &str, endpoint: &str) -> Destination {
             steps: vec![Duration::from_millis(10), Duration::from_millis(50)],
             max_attempts: 3,
         },
+        terms: Terms::default(),
     }
 }
 

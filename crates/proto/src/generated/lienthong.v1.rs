@@ -1400,6 +1400,20 @@ pub struct DeliverStreamResponse {
     #[prost(message, optional, tag = "2")]
     pub verdict: ::core::option::Option<Verdict>,
 }
+/// Asks what became of a delivery.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryRequest {
+    /// The delivery's id.
+    #[prost(string, tag = "1")]
+    pub delivery_id: ::prost::alloc::string::String,
+}
+/// What became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryResponse {
+    /// Whether the agency has it.
+    #[prost(bool, tag = "1")]
+    pub taken: bool,
+}
 /// Generated client implementations.
 pub mod inbox_client {
     #![allow(
@@ -1546,6 +1560,26 @@ pub mod inbox_client {
                 .insert(GrpcMethod::new("lienthong.v1.Inbox", "DeliverStream"));
             self.inner.streaming(req, path, codec).await
         }
+        /// What became of a delivery. Without effect. Needed from agencies for which a repeat is not harmless:
+        /// it settles an attempt whose answer was lost. Others may leave it unimplemented.
+        pub async fn query(
+            &mut self,
+            request: impl tonic::IntoRequest<super::QueryRequest>,
+        ) -> std::result::Result<tonic::Response<super::QueryResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/lienthong.v1.Inbox/Query");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("lienthong.v1.Inbox", "Query"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1580,6 +1614,12 @@ pub mod inbox_server {
             tonic::Response<Self::DeliverStreamStream>,
             tonic::Status,
         >;
+        /// What became of a delivery. Without effect. Needed from agencies for which a repeat is not harmless:
+        /// it settles an attempt whose answer was lost. Others may leave it unimplemented.
+        async fn query(
+            &self,
+            request: tonic::Request<super::QueryRequest>,
+        ) -> std::result::Result<tonic::Response<super::QueryResponse>, tonic::Status>;
     }
     /// What an agency implements to receive deliveries. The delivery id is the idempotency key (also sent as
     /// metadata `idempotency-key` on unary calls): a repeat has the same id and the same bytes and must have
@@ -1751,6 +1791,49 @@ pub mod inbox_server {
                     };
                     Box::pin(fut)
                 }
+                "/lienthong.v1.Inbox/Query" => {
+                    #[allow(non_camel_case_types)]
+                    struct QuerySvc<T: Inbox>(pub Arc<T>);
+                    impl<T: Inbox> tonic::server::UnaryService<super::QueryRequest>
+                    for QuerySvc<T> {
+                        type Response = super::QueryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::QueryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Inbox>::query(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = QuerySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -1805,7 +1888,7 @@ pub struct Outcome {
     #[prost(message, optional, tag = "3")]
     pub at: ::core::option::Option<::prost_types::Timestamp>,
     /// What happened.
-    #[prost(oneof = "outcome::Kind", tags = "4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "outcome::Kind", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
     pub kind: ::core::option::Option<outcome::Kind>,
 }
 /// Nested message and enum types in `Outcome`.
@@ -1837,6 +1920,18 @@ pub mod outcome {
         /// A person sent a dead letter on its way again.
         #[prost(message, tag = "11")]
         Redriven(super::Redriven),
+        /// Nobody knows whether the destination has the delivery.
+        #[prost(message, tag = "12")]
+        OutcomeUnknown(super::OutcomeUnknown),
+        /// An unknown outcome became known.
+        #[prost(message, tag = "13")]
+        Settled(super::Settled),
+        /// A person gave a dead letter up.
+        #[prost(message, tag = "14")]
+        Discarded(super::Discarded),
+        /// Much of the time for the step has passed, and the delivery has not arrived.
+        #[prost(message, tag = "15")]
+        BudgetUsed(super::BudgetUsed),
     }
 }
 /// The router cannot go on with the dossier until a cause outside it is gone.
@@ -1887,7 +1982,8 @@ pub struct Attempt {
     /// How long it took.
     #[prost(message, optional, tag = "3")]
     pub took: ::core::option::Option<::prost_types::Duration>,
-    /// accepted, duplicate, retryable, unreachable, timeout, blocked or permanent.
+    /// accepted, duplicate, retryable, unreachable, timeout, blocked, permanent, out-of-order, needs-person
+    /// or unclear.
     #[prost(string, tag = "4")]
     pub class: ::prost::alloc::string::String,
     /// The answer or error in words, shortened.
@@ -1960,6 +2056,73 @@ pub struct Redriven {
     /// Who did it and why.
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
+}
+/// Nobody knows whether the destination has the delivery, and it may not be sent again blindly.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OutcomeUnknown {
+    /// The delivery's id.
+    #[prost(string, tag = "1")]
+    pub delivery: ::prost::alloc::string::String,
+    /// Its step.
+    #[prost(string, tag = "2")]
+    pub step: ::prost::alloc::string::String,
+    /// Its destination.
+    #[prost(string, tag = "3")]
+    pub destination: ::prost::alloc::string::String,
+    /// The attempt without an answer.
+    #[prost(message, optional, tag = "4")]
+    pub attempt: ::core::option::Option<Attempt>,
+}
+/// An unknown outcome became known.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Settled {
+    /// The delivery's id.
+    #[prost(string, tag = "1")]
+    pub delivery: ::prost::alloc::string::String,
+    /// Its step.
+    #[prost(string, tag = "2")]
+    pub step: ::prost::alloc::string::String,
+    /// Its destination.
+    #[prost(string, tag = "3")]
+    pub destination: ::prost::alloc::string::String,
+    /// Whether the destination has it; otherwise it is sent again.
+    #[prost(bool, tag = "4")]
+    pub arrived: bool,
+    /// How that became known.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// A person gave a dead letter up.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Discarded {
+    /// The delivery's id.
+    #[prost(string, tag = "1")]
+    pub delivery: ::prost::alloc::string::String,
+    /// Its step.
+    #[prost(string, tag = "2")]
+    pub step: ::prost::alloc::string::String,
+    /// Its destination.
+    #[prost(string, tag = "3")]
+    pub destination: ::prost::alloc::string::String,
+    /// Who did it and why.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// So much of the working time for the step has passed, and the delivery has not arrived.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetUsed {
+    /// The delivery's id.
+    #[prost(string, tag = "1")]
+    pub delivery: ::prost::alloc::string::String,
+    /// Its step.
+    #[prost(string, tag = "2")]
+    pub step: ::prost::alloc::string::String,
+    /// Its destination.
+    #[prost(string, tag = "3")]
+    pub destination: ::prost::alloc::string::String,
+    /// 50, 80 or 100.
+    #[prost(uint32, tag = "4")]
+    pub percent: u32,
 }
 /// One dossier.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -7,7 +7,8 @@ use proto::{
     duration_to_wire,
     v1::{
         self, AlreadyTaken, Busy, DeliverRequest, DeliverResponse, DeliverStreamRequest,
-        DeliverStreamResponse, NotTaken, Taken, Verdict, inbox_server::Inbox,
+        DeliverStreamResponse, NotTaken, QueryRequest, QueryResponse, Taken, Verdict,
+        inbox_server::Inbox,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,18 @@ impl Inbox for GrpcInbox {
         let ending = stream::once(async move { closing.is_cancelled() })
             .filter_map(move |closed| async move { closed.then(gone) });
         Ok(Response::new(Box::pin(verdicts.chain(ending))))
+    }
+
+    async fn query(
+        &self,
+        request: Request<QueryRequest>,
+    ) -> Result<Response<QueryResponse>, Status> {
+        let id = request.into_inner().delivery_id.parse();
+        let id = id.map_err(|error: domain::InvalidDeliveryId| {
+            Status::invalid_argument(error.to_string())
+        })?;
+        let taken = self.reception.has(id);
+        Ok(Response::new(QueryResponse { taken }))
     }
 }
 
