@@ -123,7 +123,7 @@ fn never_v4(v4: Ipv4Addr) -> Option<Never> {
         [255, 255, 255, 255] => Some(Never::Broadcast),
         [224..=239, ..] => Some(Never::Multicast),
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Some(Never::Documentation),
-        [192, 0, 0, _] | [192, 88, 99, _] | [198, 18 | 19, ..] | [240.., ..] => {
+        [192, 0, 0, _] | [192, 88, 99, _] | [198, 18 | 19, ..] | [240..=255, ..] => {
             Some(Never::Reserved)
         }
         _ => None,
@@ -136,7 +136,7 @@ fn never_v6(v6: Ipv6Addr) -> Option<Never> {
     }
     match v6.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => Some(Never::Unspecified),
-        [0xff00.., ..] => Some(Never::Multicast),
+        [0xff00..=0xffff, ..] => Some(Never::Multicast),
         [0xfe80..=0xfebf, ..] => Some(Never::LinkLocal),
         [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Some(Never::Documentation),
         // Site-local was given up (RFC 3879); discard; benchmarks.

@@ -215,10 +215,29 @@ mod tests {
     #[test]
     fn anything_else_is_no_entry() {
         for text in [
-            "", "*", "*.", "*.1", "a*", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "fd00::/129",
-            "tax.example:", "tax.example:0", "tax.example:+80", "tax.example:70000", "[fd00::1",
-            "[tax.example]:80", "[10.0.0.1]:80", "http://tax.example", "a/b", "0x7f.1",
-            "::ffff:10.0.0.1", "::ffff:0:0/96", "64:ff9b::/96", "2002:a00::/24",
+            "",
+            "*",
+            "*.",
+            "*.1",
+            "a*",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "fd00::/129",
+            "tax.example:",
+            "tax.example:0",
+            "tax.example:+80",
+            "tax.example:70000",
+            "[fd00::1",
+            "[tax.example]:80",
+            "[10.0.0.1]:80",
+            "http://tax.example",
+            "a/b",
+            "0x7f.1",
+            "::ffff:10.0.0.1",
+            "::ffff:0:0/96",
+            "64:ff9b::/96",
+            "2002:a00::/24",
         ] {
             assert!(text.parse::<Entry>().is_err(), "{text}");
         }

@@ -43,7 +43,9 @@ pub enum Error {
         limit: Duration,
     },
     /// The server is not who it should be, or does not speak TLS. Nothing was sent in plain text.
-    #[error("no TLS with `{host}` at {address}; check the server's certificate and the trusted roots")]
+    #[error(
+        "no TLS with `{host}` at {address}; check the server's certificate and the trusted roots"
+    )]
     Tls {
         /// The host as configured.
         host: String,
@@ -71,13 +73,17 @@ pub struct Blocked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// The allowlist names neither the host nor the address with that port.
-    #[error("no allowlist entry names it with that port; add one if the agency confirms the address")]
+    #[error(
+        "no allowlist entry names it with that port; add one if the agency confirms the address"
+    )]
     NotListed,
     /// This machine itself.
     #[error("it is this machine, which only an entry naming `localhost` or its address allows")]
     Loopback,
     /// An address that no list can allow.
-    #[error("the address is {0}, which no allowlist can allow; correct the endpoint or its DNS entry")]
+    #[error(
+        "the address is {0}, which no allowlist can allow; correct the endpoint or its DNS entry"
+    )]
     Never(Never),
     /// A host in a spelling that resolvers read in ways of their own.
     #[error("the host must be written as a plain name, `a.b.c.d` or `[IPv6]`")]
