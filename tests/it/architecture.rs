@@ -40,7 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "courier",
         &[
-            "backoff", "calendar", "consumer", "domain", "log", "proto", "runtime", "store",
+            "backoff", "calendar", "consumer", "dial", "domain", "log", "proto", "runtime", "store",
         ],
     ),
     (

@@ -103,6 +103,7 @@ fn start(
             shortest: config.shortest_timeout,
         },
     };
+    let way = bound.way.clone();
     let bound = Arc::new(bound);
     let channels = Channels {
         inputs,
@@ -112,7 +113,7 @@ fn start(
     let engine = Engine::new(bound.clone(), shared, channels);
     tasks.spawn("courier lane", |stop| async move {
         // The link ends when the engine, which holds its jobs, has ended.
-        let (worked, ()) = tokio::join!(engine.run(stop), link::run(&bound.destination, link));
+        let (worked, ()) = tokio::join!(engine.run(stop), link::run(way, link));
         worked
     });
     sender
