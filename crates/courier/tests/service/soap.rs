@@ -48,6 +48,7 @@ async fn a_delivery_is_a_soap_message_the_same_each_time() {
     world.append([delivery("d-1", "a", "old")]).await;
     world.outcomes_with(1, delivered).await;
 
+    courier.stop().await;
     let arrivals = arrivals.lock().unwrap();
     assert_eq!(arrivals.len(), 2);
     assert_eq!(arrivals[0], arrivals[1]);
@@ -57,6 +58,4 @@ async fn a_delivery_is_a_soap_message_the_same_each_time() {
     let expected = "<e:Body><due>20260925170000</due><d>d-1</d>\
                     <x>{&quot;form&quot;:&quot;birth&quot;}</x></e:Body>";
     assert_eq!(body, expected);
-    drop(arrivals);
-    courier.stop().await;
 }

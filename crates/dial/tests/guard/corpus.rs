@@ -69,6 +69,9 @@ const FORBIDDEN: &[&str] = &[
     "[64:ff9b:1:a9fe:a9:fe00:808:808]",
     "[64:ff9b:1:a9:fe:a9fe::]",
     "[64:ff9b:1:0:a9:fea9:fe00:0]",
+    "[64:ff9b:1:7f00:0:108:808:808]",
+    "[64:ff9b:1:7f:0:1:808:808]",
+    "[64:ff9b:1:0:7f:0:108:808]",
     // 6to4, Teredo (server and client), ISATAP.
     "[2002:7f00:1::]",
     "[2002:a9fe:a9fe::1]",
