@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dial", &[]),
     ("domain", &[]),
     ("log", &[]),
+    ("replies", &[]),
     ("runtime", &[]),
     ("store", &[]),
     ("proto", &["domain"]),

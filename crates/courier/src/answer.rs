@@ -14,6 +14,10 @@ pub(crate) struct Answer {
     pub(crate) class: AttemptClass,
     /// How long the destination asks us to wait.
     pub(crate) asked: Option<Duration>,
+    /// Whether the destination said that it has too much to do.
+    pub(crate) is_overload: bool,
+    /// Whether the destination may have taken the delivery all the same.
+    pub(crate) may_have_arrived: bool,
     /// In words, shortened and on one line.
     pub(crate) detail: String,
 }
@@ -27,7 +31,26 @@ impl Answer {
         Self {
             class,
             asked: None,
+            is_overload: false,
+            may_have_arrived: matches!(class, AttemptClass::Timeout | AttemptClass::Unclear),
             detail: one_line(detail.as_ref()),
+        }
+    }
+
+    /// The destination said that it has too much to do.
+    pub(crate) fn overloaded(self, is_overload: bool) -> Self {
+        Self {
+            is_overload,
+            ..self
+        }
+    }
+
+    /// The destination failed at it, and may have taken it before.
+    fn in_doubt(self, may_have_arrived: bool) -> Self {
+        let may_have_arrived = self.may_have_arrived || may_have_arrived;
+        Self {
+            may_have_arrived,
+            ..self
         }
     }
 
@@ -50,13 +73,17 @@ impl Answer {
             Some(Verdict::Busy(busy)) => {
                 let asked = busy.retry_after.map(proto::duration_from_wire);
                 let detail = format!("busy: {}", busy.reason);
-                Self::new(AttemptClass::Retryable, detail).asking(asked)
+                Self::new(AttemptClass::Retryable, detail)
+                    .asking(asked)
+                    .overloaded(true)
             }
             Some(Verdict::NotTaken(refusal)) => {
                 let detail = format!("not taken: {} {}", refusal.code, refusal.reason);
                 Self::new(AttemptClass::Permanent, detail)
             }
-            None => Self::new(AttemptClass::Retryable, "an answer without a verdict"),
+            None => {
+                Self::new(AttemptClass::Retryable, "an answer without a verdict").in_doubt(true)
+            }
         }
     }
 
@@ -84,7 +111,13 @@ impl Answer {
             status.message(),
             causes(status)
         );
+        let in_doubt = matches!(
+            status.code(),
+            Code::Aborted | Code::Internal | Code::Unknown | Code::DataLoss
+        );
         Self::new(class, detail)
+            .overloaded(status.code() == Code::ResourceExhausted)
+            .in_doubt(sent && in_doubt)
     }
 
     /// The reading of an HTTP answer; `names_delivery`: it repeats the delivery's id.
@@ -101,7 +134,10 @@ impl Answer {
             (_, Some(title)) => format!("HTTP {status}: {title}"),
             (_, None) => format!("HTTP {status}"),
         };
+        let was_refused = matches!(status, 300..=499 | 503);
         Self::new(class, detail)
+            .overloaded(matches!(status, 429 | 503))
+            .in_doubt(class == AttemptClass::Retryable && !was_refused)
     }
 }
 

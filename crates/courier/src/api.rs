@@ -185,7 +185,10 @@ impl v1::courier_server::Courier for Api {
 
 fn lane(view: LaneView) -> v1::Lane {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    let (resting, next_probe_at) = view.resting.unwrap_or_default();
+    let rest = view.hold.filter(|hold| hold.is_rest);
+    let (resting, next_probe_at) = rest
+        .map(|hold| (hold.reason, hold.until))
+        .unwrap_or_default();
     v1::Lane {
         destination: view.destination.into(),
         queued: count(view.counts.queued),

@@ -30,7 +30,7 @@ fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-fn attributes(delivery: &Delivery) -> [Attribute; 23] {
+fn attributes(delivery: &Delivery) -> [Attribute; 24] {
     let time = |wire: Option<_>| {
         let time = proto::timestamp_from_wire("time", wire);
         time.map(|time| time.to_string()).unwrap_or_default()
@@ -42,6 +42,10 @@ fn attributes(delivery: &Delivery) -> [Attribute; 23] {
         Classification::Confidential => "confidential",
     };
     let text = |text: &str| text.to_owned();
+    let number = |number: u64| match number {
+        0 => String::new(),
+        counted => counted.to_string(),
+    };
     [
         ("ce-specversion", text("1.0")),
         ("ce-id", text(&delivery.id)),
@@ -49,6 +53,7 @@ fn attributes(delivery: &Delivery) -> [Attribute; 23] {
         ("ce-type", text(proto::DELIVERY_TYPE)),
         ("ce-time", time(delivery.opened_at)),
         ("ce-subject", text(&delivery.dossier)),
+        ("ce-sequence", number(delivery.sequence)),
         ("ce-dossiercode", text(&delivery.dossier_code)),
         ("ce-procedure", text(&delivery.procedure)),
         ("ce-route", text(&delivery.route)),
@@ -102,6 +107,7 @@ mod tests {
             due_at: Some(proto::timestamp_to_wire(
                 "2026-09-25T10:00:00Z".parse().unwrap(),
             )),
+            sequence: 7,
             ..Delivery::default()
         };
         let mut headers = HeaderMap::new();
@@ -118,6 +124,7 @@ mod tests {
         check("idempotency-key", "0af7651916cd43dd8448eb211c80319c");
         check("ce-type", "vn.lienthong.delivery.v1");
         check("ce-subject", "d-1");
+        check("ce-sequence", "7");
         check("ce-step", "residence");
         check("ce-unit", "14797");
         check("ce-province", "38");

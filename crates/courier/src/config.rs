@@ -3,10 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::{InvalidPlan, RetryPlan};
-use calendar::{Calendar, Calendars};
+use calendar::Calendars;
 use domain::{CalendarId, Destination, DestinationId};
 
-use crate::lane::Limits;
+use crate::lane::{BreakerRules, Setup};
 use crate::link::{InvalidWay, Way};
 
 /// How the courier works.
@@ -81,9 +81,7 @@ pub enum ConfigError {
 #[derive(Clone, Debug)]
 pub(crate) struct Bound {
     pub(crate) destination: Destination,
-    pub(crate) calendar: Calendar,
-    pub(crate) plan: RetryPlan,
-    pub(crate) limits: Limits,
+    pub(crate) setup: Setup,
     pub(crate) way: Way,
 }
 
@@ -157,18 +155,39 @@ impl Config {
             destination: id(),
             source,
         })?;
-        Ok(Bound {
-            destination: destination.clone(),
+        let terms = &destination.terms;
+        let is_called = destination.endpoint.peer().is_some();
+        let setup = Setup {
             calendar: calendar.clone(),
             plan,
-            limits: Limits {
-                max_in_flight: usize::try_from(destination.max_in_flight).unwrap_or(usize::MAX),
-                rest_after: self.rest_after,
-                first_rest: self.first_rest,
-                longest_rest: self.longest_rest,
-            },
+            timeout: destination.timeout,
+            max_in_flight: usize::try_from(destination.max_in_flight).unwrap_or(usize::MAX),
+            breaker: is_called.then(|| self.breaker_rules()),
+            rate: terms.rate,
+            outages: terms.outages.clone(),
+            office_hours_only: terms.office_hours_only,
+            idempotent: terms.idempotent,
+            queryable: terms.queryable && is_called,
+            canary: terms.canary.is_some() && is_called,
+        };
+        Ok(Bound {
+            destination: destination.clone(),
+            setup,
             way,
         })
+    }
+
+    fn breaker_rules(&self) -> BreakerRules {
+        BreakerRules {
+            in_a_row: self.rest_after,
+            failed_in_a_row: self.rest_after.saturating_mul(2),
+            window: Duration::from_secs(60),
+            minimum: 20,
+            failed_percent: 50,
+            silent_percent: 30,
+            first_probe: self.first_rest,
+            longest_probe: self.longest_rest,
+        }
     }
 }
 

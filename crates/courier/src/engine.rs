@@ -1,10 +1,14 @@
 //! Drives one lane: takes what is due, hands it to the link, settles what comes back.
 
 use std::collections::HashMap;
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Attempt, DeliveryId};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use runtime::Clock;
 use store::Store;
 use tokio::sync::{mpsc, oneshot};
@@ -12,14 +16,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
+use crate::answer::Answer;
 use crate::config::Bound;
 use crate::entry::{Entry, Millis, Place};
-use crate::lane::{Change, Lane, Ruling};
-use crate::link::{Answered, Job};
+use crate::lane::{Alarm, Change, Forecast, Kept, Lane, Ruling};
+use crate::link::{Answered, Asker, Job, Known};
 use crate::payload::{Budget, Payload};
 use crate::stored::Stored;
 use crate::telemetry::{self, LaneMeter};
-use crate::verdicts::{self, Verdict};
+use crate::verdicts::{self, About, Note, Verdict};
 use crate::view::LaneView;
 
 /// What reaches a lane from outside.
@@ -28,8 +33,12 @@ pub(crate) enum Input {
     Arrived(Vec<Arrival>),
     /// Dead letters from before.
     Dead(Vec<(DeliveryId, Millis)>),
+    /// How an earlier process left the lane.
+    Kept(Kept),
     /// Asks how the lane stands.
     Show(oneshot::Sender<LaneView>),
+    /// Asks for the attempts to come of one delivery.
+    Forecast(DeliveryId, oneshot::Sender<Option<Forecast>>),
 }
 
 /// A delivery for a lane.
@@ -62,12 +71,18 @@ pub(crate) struct Engine {
     bound: Arc<Bound>,
     shared: Shared,
     channels: Channels,
+    asker: Arc<Asker>,
+    canary: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    queries: FuturesUnordered<Query>,
     /// Of those in flight, and of as many others as the budget allows.
     payloads: HashMap<DeliveryId, Payload>,
+    kept: Kept,
     meter: LaneMeter,
     /// Nothing is taken before: the store could not be read.
     quiet_until: Option<Instant>,
 }
+
+type Query = Pin<Box<dyn Future<Output = (DeliveryId, Known)> + Send>>;
 
 const AT_ONCE: usize = 64;
 const READ_AHEAD: usize = 256;
@@ -76,14 +91,18 @@ const PAUSE: Duration = Duration::from_millis(200);
 // === impl Engine ===
 
 impl Engine {
-    pub(crate) fn new(bound: Arc<Bound>, shared: Shared, channels: Channels) -> Self {
+    pub(crate) fn new(bound: Arc<Bound>, shared: Shared, channels: Channels, asker: Asker) -> Self {
         Self {
-            lane: Lane::new(bound.limits.clone()),
+            lane: Lane::new(bound.setup.clone()),
             meter: LaneMeter::new(&bound.destination.id),
             bound,
             shared,
             channels,
+            asker: Arc::new(asker),
+            canary: None,
+            queries: FuturesUnordered::new(),
             payloads: HashMap::new(),
+            kept: Kept::default(),
             quiet_until: None,
         }
     }
@@ -94,7 +113,7 @@ impl Engine {
         loop {
             self.dispatch().await?;
             let clock = self.shared.clock.clone();
-            let wake = wake(&clock, self.quiet_until, self.lane.next_wake());
+            let wake = wake(&clock, self.quiet_until, self.lane.next_wake(self.now()));
             tokio::select! {
                 () = stop.cancelled() => break,
                 received = self.channels.answers.recv_many(&mut answers, AT_ONCE) => {
@@ -109,6 +128,10 @@ impl Engine {
                     }
                     inputs.drain(..).for_each(|input| self.take_in(input));
                 }
+                answer = answer_of(&mut self.canary) => self.canary_answered(&answer).await,
+                Some((id, known)) = self.queries.next(), if !self.queries.is_empty() => {
+                    self.learned(id, known).await;
+                }
                 () = wake => {}
             }
         }
@@ -117,7 +140,7 @@ impl Engine {
     }
 
     async fn finish(&mut self) {
-        while self.lane.counts().in_flight > 0 {
+        while self.lane.line().in_flight() > 0 {
             let Some(answers) = self.channels.answers.recv().await else {
                 return;
             };
@@ -133,7 +156,7 @@ impl Engine {
         match input {
             Input::Arrived(arrivals) => {
                 let now = self.now();
-                let rests = self.lane.resting().is_some();
+                let rests = self.lane.hold(now).is_some_and(|hold| hold.is_rest());
                 for Arrival { entry, payload } in arrivals {
                     self.lane.add(entry, now);
                     if let Some(payload) = payload.filter(|_| !rests) {
@@ -145,21 +168,29 @@ impl Engine {
                 dead.into_iter()
                     .for_each(|(id, at)| self.lane.add_dead(id, at));
             }
+            Input::Kept(kept) => {
+                self.kept = kept.clone();
+                self.lane.restore(kept);
+            }
             Input::Show(reply) => {
                 let id = &self.bound.destination.id;
-                let calendar = Some(&self.bound.calendar);
-                let _ = reply.send(LaneView::of(&self.lane, id, calendar, self.now()));
+                let _ = reply.send(LaneView::of(&self.lane, id, self.now()));
+            }
+            Input::Forecast(id, reply) => {
+                let _ = reply.send(self.lane.forecast(id, self.now()));
             }
         }
     }
 
-    /// Hands over as many as there is room for.
+    /// Hands over as many as there is room for, and asks and tells what is due.
     async fn dispatch(&mut self) -> Result<(), Error> {
         if self.quiet_until.is_some_and(|until| Instant::now() < until) {
             return Ok(());
         }
         self.quiet_until = None;
         let now = self.now();
+        self.ask(now);
+        self.tell_alarms(now).await?;
         let taken = self.lane.take(now);
         if taken.is_empty() {
             return Ok(());
@@ -171,7 +202,12 @@ impl Engine {
                 self.lane.put_back(id, now);
                 continue;
             };
-            if self.lane.entry(id).is_some_and(|entry| entry.tries == 0) {
+            if self
+                .lane
+                .line()
+                .entry(id)
+                .is_some_and(|entry| entry.tries == 0)
+            {
                 let waited = now.0.saturating_sub(payload.appended_at.0);
                 let waited = Duration::from_millis(u64::try_from(waited).unwrap_or(0));
                 self.meter.first_tried(waited);
@@ -179,14 +215,130 @@ impl Engine {
             let body = payload.body.clone();
             jobs.push(Job { id, body });
         }
-        let _ = self.channels.jobs.send(jobs);
+        if self.bound.setup.idempotent || self.claim(&jobs).await {
+            let _ = self.channels.jobs.send(jobs);
+        }
         Ok(())
+    }
+
+    /// Makes durable that these are about to be sent to a destination for which a repeat is not
+    /// harmless. `false`: the process is about to end, and they are not sent.
+    async fn claim(&mut self, jobs: &[Job]) -> bool {
+        let place = |job: &Job| self.lane.line().entry(job.id).map(|entry| entry.place);
+        let places: Vec<Place> = jobs.iter().filter_map(place).collect();
+        let (done, claimed) = oneshot::channel();
+        let claim = vec![Note::Claimed { places, done }];
+        self.shared.verdicts.send(claim).await.is_ok() && claimed.await.is_ok()
+    }
+
+    /// Sends the canary and the questions that are due.
+    fn ask(&mut self, now: Millis) {
+        if self.canary.is_none() && self.lane.take_canary(now) {
+            let asker = self.asker.clone();
+            self.canary = Some(Box::pin(async move { asker.canary().await }));
+        }
+        for id in self.lane.take_queries(now) {
+            let asker = self.asker.clone();
+            let query: Query = Box::pin(async move { (id, asker.query(id).await) });
+            self.queries.push(query);
+        }
+    }
+
+    async fn canary_answered(&mut self, answer: &Answer) {
+        self.canary = None;
+        let now = self.now();
+        if let Some(change) = self.lane.canary_answered(answer, now) {
+            self.changed(change);
+        }
+        self.keep(now).await;
+    }
+
+    /// The destination was asked what became of a delivery in doubt.
+    async fn learned(&mut self, id: DeliveryId, known: Known) {
+        let now = self.now();
+        let arrived = match known {
+            Known::Arrived => true,
+            Known::NotArrived => false,
+            Known::Nothing(detail) => {
+                telemetry::still_unknown(&self.bound.destination.id, id, &detail);
+                return self.lane.ask_again(id, now);
+            }
+        };
+        if let Some(entry) = self.lane.resolve(id, arrived, now) {
+            let about = self.about(&[entry]).await.into_iter().next();
+            let notes = about.map(|about| Note::Resolved {
+                about,
+                arrived,
+                at: now,
+                reason: "the destination was asked".to_owned(),
+            });
+            let _ = self.shared.verdicts.send(notes.into_iter().collect()).await;
+        }
+    }
+
+    async fn tell_alarms(&mut self, now: Millis) -> Result<(), Error> {
+        let alarms = self.lane.take_alarms(now);
+        if alarms.is_empty() {
+            return Ok(());
+        }
+        let entries: Vec<Entry> = alarms.iter().map(|alarm| alarm.entry).collect();
+        let about = self.about(&entries).await;
+        let alarm_of = |about: &About| {
+            let mut of = alarms.iter();
+            of.find(|alarm| alarm.entry.id == about.entry.id).copied()
+        };
+        let notes: Vec<Note> = about
+            .into_iter()
+            .filter_map(|about| {
+                alarm_of(&about).map(|Alarm { percent, at, .. }| (about, percent, at))
+            })
+            .map(|(about, percent, at)| Note::Alarm { about, percent, at })
+            .collect();
+        if notes.len() < alarms.len() {
+            telemetry::alarms_unwritten(&self.bound.destination.id, alarms.len() - notes.len());
+        }
+        let _ = self.shared.verdicts.send(notes).await;
+        Ok(())
+    }
+
+    /// Whose they are, from memory or from the store; those that cannot be read are left out.
+    async fn about(&mut self, entries: &[Entry]) -> Vec<About> {
+        let mut about = Vec::with_capacity(entries.len());
+        let mut missing = Vec::new();
+        for entry in entries {
+            match self.payloads.get(&entry.id) {
+                Some(payload) => about.push(self.about_one(*entry, payload)),
+                None => missing.push(entry.place),
+            }
+        }
+        for places in missing.chunks(READ_AHEAD) {
+            let rows = Stored::at(&self.shared.store, places)
+                .await
+                .unwrap_or_default();
+            for row in rows {
+                let entry = entries.iter().find(|entry| entry.id == row.entry.id);
+                if let Some((entry, payload)) = entry.zip(unbudgeted(row)) {
+                    about.push(self.about_one(*entry, &payload));
+                }
+            }
+        }
+        about
+    }
+
+    fn about_one(&self, entry: Entry, payload: &Payload) -> About {
+        About {
+            entry,
+            dossier: payload.dossier.clone(),
+            step: payload.step.clone(),
+            destination: self.bound.destination.id.clone(),
+        }
     }
 
     /// Reads the payloads that are not in memory, and some of those whose turn comes next.
     async fn load(&mut self, taken: &[DeliveryId]) -> Result<(), Error> {
         let lacks = |id: &DeliveryId| !self.payloads.contains_key(id);
-        let place = |id: &DeliveryId| self.lane.entry(*id).map(|entry| entry.place);
+        let line = self.lane.line();
+        let place = |id: &DeliveryId| line.entry(*id).map(|entry| entry.place);
         let mut places: Vec<Place> = taken
             .iter()
             .filter(|id| lacks(id))
@@ -196,12 +348,13 @@ impl Engine {
             return Ok(());
         }
         if self.shared.budget.has_room() {
-            let ahead = self.lane.upcoming().filter(|entry| lacks(&entry.id));
+            let ahead = line.upcoming().filter(|entry| lacks(&entry.id));
             places.extend(ahead.take(READ_AHEAD).map(|entry| entry.place));
         }
         match Stored::at(&self.shared.store, &places).await {
             Ok(rows) => {
-                rows.into_iter().for_each(|row| self.keep(taken, row));
+                rows.into_iter()
+                    .for_each(|row| self.keep_payload(taken, row));
                 self.abandon_lost(taken);
                 Ok(())
             }
@@ -214,18 +367,12 @@ impl Engine {
         }
     }
 
-    fn keep(&mut self, taken: &[DeliveryId], row: Stored) {
+    fn keep_payload(&mut self, taken: &[DeliveryId], row: Stored) {
         let id = row.entry.id;
-        let Some(body) = row.payload else {
-            return;
-        };
-        let Ok(delivery) = proto::decode_delivery(body.clone()) else {
-            return;
-        };
         let payload = if taken.contains(&id) {
-            Some(Payload::new(body, &delivery, row.appended_at))
+            unbudgeted(row)
         } else {
-            Payload::cached(&self.shared.budget, &body, &delivery, row.appended_at)
+            budgeted(&self.shared.budget, row)
         };
         if let Some(payload) = payload {
             self.payloads.insert(id, payload);
@@ -246,41 +393,32 @@ impl Engine {
 
     async fn settle(&mut self, answered: impl Iterator<Item = Answered>) {
         let now = self.now();
-        let verdicts: Vec<Verdict> = answered
+        let notes: Vec<Note> = answered
             .filter_map(|answered| self.settle_one(answered, now))
             .collect();
-        if !verdicts.is_empty() {
+        if !notes.is_empty() {
             // Without a writer the process is about to end, and the next one sends again.
-            let _ = self.shared.verdicts.send(verdicts).await;
+            let _ = self.shared.verdicts.send(notes).await;
         }
+        self.keep(now).await;
     }
 
-    fn settle_one(&mut self, answered: Answered, now: Millis) -> Option<Verdict> {
+    fn settle_one(&mut self, answered: Answered, now: Millis) -> Option<Note> {
         let Answered {
             id,
             started_at,
             took,
             answer,
         } = answered;
-        let due_at = self.lane.entry(id)?.due_at.timestamp();
-        let budget = self
-            .bound
-            .calendar
-            .budget(now.timestamp(), due_at)
-            .to_duration();
-        let settled = self
-            .lane
-            .answered(id, &answer, now, budget, &self.bound.plan)?;
+        let real = self.shared.clock.real(took);
+        let settled = self.lane.answered(id, &answer, real, now)?;
         self.meter.attempted(answer.class, took);
         let payload = self
             .payloads
             .remove(&id)
             .expect("those in flight have their payload");
         let verdict = Verdict {
-            entry: settled.entry,
-            dossier: payload.dossier.clone(),
-            step: payload.step.clone(),
-            destination: self.bound.destination.id.clone(),
+            about: self.about_one(settled.entry, &payload),
             attempt: Attempt {
                 number: settled.entry.tries,
                 started_at,
@@ -293,21 +431,59 @@ impl Engine {
         if matches!(settled.ruling, Ruling::Again { .. }) && payload.may_wait() {
             self.payloads.insert(id, payload);
         }
+        if settled.is_too_late {
+            telemetry::no_attempt_fits(&verdict);
+        }
         if let Some(change) = settled.change {
             self.changed(change);
         }
-        Some(verdict)
+        Some(Note::Verdict(verdict))
     }
 
     fn changed(&mut self, change: Change) {
-        let reason = self.lane.resting().map(|rest| rest.reason.to_owned());
+        let now = self.now();
+        let hold = self.lane.hold(now);
+        let calendar = Some(&self.bound.setup.calendar);
+        let reason = hold.map(|hold| hold.words(calendar).to_string());
         self.meter.changed(change, &reason.unwrap_or_default());
-        if change == Change::Rests {
+        if change == Change::Opened {
             // The others need the memory more.
-            let lane = &self.lane;
-            self.payloads.retain(|id, _| lane.is_in_flight(*id));
+            let line = self.lane.line();
+            self.payloads
+                .retain(|id, _| line.standing(*id) == Some(crate::lane::Standing::InFlight));
             self.payloads.shrink_to_fit();
         }
+    }
+
+    /// Makes durable what the next process should know of the lane, when it has changed enough.
+    async fn keep(&mut self, _now: Millis) {
+        let kept = self.lane.kept();
+        if kept.is_near(&self.kept) {
+            return;
+        }
+        self.kept = kept.clone();
+        let destination = self.bound.destination.id.clone();
+        let note = vec![Note::Kept { destination, kept }];
+        let _ = self.shared.verdicts.send(note).await;
+    }
+}
+
+fn unbudgeted(row: Stored) -> Option<Payload> {
+    let body = row.payload?;
+    let delivery = proto::decode_delivery(body.clone()).ok()?;
+    Some(Payload::new(body, &delivery, row.appended_at))
+}
+
+fn budgeted(budget: &Budget, row: Stored) -> Option<Payload> {
+    let body = row.payload?;
+    let delivery = proto::decode_delivery(body.clone()).ok()?;
+    Payload::cached(budget, &body, &delivery, row.appended_at)
+}
+
+async fn answer_of(canary: &mut Option<Pin<Box<dyn Future<Output = Answer> + Send>>>) -> Answer {
+    match canary {
+        Some(canary) => canary.await,
+        None => pending().await,
     }
 }
 
@@ -315,6 +491,6 @@ async fn wake(clock: &Clock, quiet_until: Option<Instant>, at: Option<Millis>) {
     match (quiet_until, at) {
         (Some(until), Some(_)) => sleep_until(until).await,
         (None, Some(at)) => clock.sleep_until(at.timestamp()).await,
-        (_, None) => std::future::pending().await,
+        (_, None) => pending().await,
     }
 }

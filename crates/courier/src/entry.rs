@@ -2,6 +2,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use domain::{DeliveryId, DossierKey};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::sidelines::Marks;
 
 /// An undelivered delivery as its lane keeps it: no payload and no text, because 100,000 of them may
 /// wait for one dead destination.
@@ -18,6 +21,12 @@ pub(crate) struct Entry {
     pub(crate) tries: u32,
     /// Attempts that count against the retry plan.
     pub(crate) charged: u32,
+    /// Nobody knows whether the destination has it.
+    pub(crate) doubtful: bool,
+    /// How much of its budget was announced as used, in percent.
+    pub(crate) announced: u8,
+    /// Of its procedure and its sender.
+    pub(crate) marks: Marks,
 }
 
 /// Where the delivery stands in the log: its order within the dossier, and its key in the store.
@@ -32,7 +41,10 @@ pub(crate) struct Place {
 pub(crate) struct DossierMark(pub(crate) u64);
 
 /// An instant as Unix milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub(crate) struct Millis(pub(crate) i64);
 
 const _: () = assert!(size_of::<Entry>() <= 96);

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Input;
 use crate::entry::Millis;
-use crate::lane::Lane;
+use crate::lane::Line;
 use crate::telemetry;
 use crate::view::LaneView;
 
@@ -19,18 +19,23 @@ pub(crate) async fn hold(
     stop: CancellationToken,
 ) {
     telemetry::unknown_destination(destination.as_str());
-    let mut lane = Lane::closed("no such destination in the configuration".to_owned());
+    const REASON: &str = "no such destination in the configuration";
+    let mut line = Line::default();
     while let Some(Some(input)) = stop.run_until_cancelled(inputs.recv()).await {
         let now = Millis::from(clock.now());
         match input {
             Input::Arrived(arrivals) => {
-                arrivals
-                    .into_iter()
-                    .for_each(|arrival| lane.add(arrival.entry, now));
+                for arrival in arrivals {
+                    line.add(arrival.entry, now);
+                }
             }
-            Input::Dead(dead) => dead.into_iter().for_each(|(id, at)| lane.add_dead(id, at)),
+            Input::Dead(dead) => dead.into_iter().for_each(|(id, at)| line.add_dead(id, at)),
             Input::Show(reply) => {
-                let _ = reply.send(LaneView::of(&lane, &destination, None, now));
+                let _ = reply.send(LaneView::held(&line, &destination, REASON));
+            }
+            Input::Kept(_) => {}
+            Input::Forecast(_, reply) => {
+                let _ = reply.send(None);
             }
         }
     }

@@ -1,53 +1,86 @@
-//! One destination's queue. No clock, no I/O: instants and answers are arguments.
+//! One destination's queue and the one controller of what leaves it. No clock, no I/O: instants and
+//! answers are arguments.
 //!
-//! Of each dossier only the first undelivered delivery may be tried. Among dossiers the one with the
-//! least remaining legal time goes first.
+//! What holds a lane, in this order: an announced outage, an operator's pause, the breaker, the contract
+//! rate, the adaptive limit, the destination's Retry-After, the retry plan of each delivery.
 
-mod order;
-mod rest;
+mod adaptive;
+mod alarm;
+mod breaker;
+mod closing;
+mod hold;
+mod line;
+mod plan;
+mod rate;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use backoff::RetryPlan;
-use domain::{AttemptClass, DeliveryId};
+use calendar::Calendar;
+use domain::{AttemptClass, DeliveryId, Outage, Rate};
+use serde::{Deserialize, Serialize};
 
 use crate::answer::Answer;
-use crate::entry::{DossierMark, Entry, Millis};
+use crate::entry::{Entry, Millis};
 
-use order::{Node, Rank};
-pub(crate) use rest::{Rest, Resting};
+use adaptive::Adaptive;
+pub(crate) use alarm::Alarm;
+use breaker::{Breaker, Open, Sign};
+pub(crate) use breaker::{BreakerRules, Change};
+use closing::Announced;
+pub(crate) use closing::Window;
+pub(crate) use hold::Hold;
+use line::Rank;
+pub(crate) use line::{Counts, Line, Standing};
+pub(crate) use plan::Forecast;
+use rate::ContractRate;
 
-/// A destination's undelivered deliveries.
+/// A destination's undelivered deliveries, and what may be done with them.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    limits: Limits,
-    nodes: Vec<Node>,
-    free: Vec<u32>,
-    slots: HashMap<DeliveryId, u32>,
-    heads: HashMap<DossierMark, u32>,
-    ready: BTreeSet<Rank>,
-    delayed: BTreeSet<(Millis, u32)>,
-    in_flight: usize,
-    dead: BTreeSet<(Millis, DeliveryId)>,
-    blames: u32,
-    rest: Option<Rest>,
+    line: Line,
+    setup: Setup,
+    announced: Announced,
+    paused: Option<String>,
+    breaker: Breaker,
+    rate: ContractRate,
+    /// The contract lets none begin before.
+    refused_until: Millis,
+    limit: Adaptive,
+    /// The destination asked to be left alone until then.
+    asked_until: Millis,
+    probe: Option<Probe>,
+    last_probe: Option<Rank>,
 }
 
 /// How a lane treats its destination.
 #[derive(Clone, Debug)]
-pub(crate) struct Limits {
-    /// How many may be in flight at once.
+pub(crate) struct Setup {
+    /// Of the destination's working time.
+    pub(crate) calendar: Calendar,
+    /// When to try again.
+    pub(crate) plan: RetryPlan,
+    /// How long one attempt may take.
+    pub(crate) timeout: Duration,
+    /// How many may be in flight at once, at most.
     pub(crate) max_in_flight: usize,
-    /// The lane rests after so many attempts in a row that blame the destination.
-    pub(crate) rest_after: u32,
-    /// The wait before the first probe.
-    pub(crate) first_rest: Duration,
-    /// The longest wait between probes.
-    pub(crate) longest_rest: Duration,
+    /// `None`: nobody is called, so nobody can be away.
+    pub(crate) breaker: Option<BreakerRules>,
+    /// By contract.
+    pub(crate) rate: Rate,
+    /// By announcement.
+    pub(crate) outages: Vec<Outage>,
+    /// Whether it takes deliveries in its office hours only.
+    pub(crate) office_hours_only: bool,
+    /// Whether a repeat has no second effect.
+    pub(crate) idempotent: bool,
+    /// Whether it can be asked what became of a delivery.
+    pub(crate) queryable: bool,
+    /// Whether probes need no delivery.
+    pub(crate) canary: bool,
 }
 
 /// What becomes of a delivery after an answer.
@@ -60,6 +93,8 @@ pub(crate) enum Ruling {
         /// Not before.
         at: Millis,
     },
+    /// Nobody knows whether it has arrived, and it must not be sent again for that.
+    Unknown,
     /// It needs a person.
     Dead,
 }
@@ -71,259 +106,417 @@ pub(crate) struct Settled {
     pub(crate) entry: Entry,
     /// What becomes of it.
     pub(crate) ruling: Ruling,
-    /// How the lane itself changed.
+    /// How the breaker changed.
     pub(crate) change: Option<Change>,
+    /// Whether no further attempt fits before the deadline, although it has not passed.
+    pub(crate) is_too_late: bool,
 }
 
-/// A lane began or ended a rest.
+/// What of a lane outlives its process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    breaker: Option<Open>,
+    limit: usize,
+    asked_until: Millis,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// It holds everything from now on and probes.
-    Rests,
-    /// It works again.
-    Opens,
+enum Probe {
+    Canary,
+    Delivery(DeliveryId),
 }
 
-/// How many deliveries stand how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) queued: usize,
-    pub(crate) in_flight: usize,
-    /// Wait for their next attempt.
-    pub(crate) delayed: usize,
-    /// Wait behind another of their dossier.
-    pub(crate) behind: usize,
-    pub(crate) dead: usize,
+// === impl Kept ===
+
+impl Kept {
+    /// As the row holds it.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Whether the difference to another one is not worth a write.
+    pub(crate) fn is_near(&self, other: &Self) -> bool {
+        let (more, less) = (self.limit.max(other.limit), self.limit.min(other.limit));
+        self.breaker == other.breaker && self.asked_until == other.asked_until && more <= 2 * less
+    }
 }
 
 // === impl Lane ===
 
 impl Lane {
     /// An empty lane.
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let never = BreakerRules::never();
         Self {
-            limits,
-            nodes: Vec::new(),
-            free: Vec::new(),
-            slots: HashMap::new(),
-            heads: HashMap::new(),
-            ready: BTreeSet::new(),
-            delayed: BTreeSet::new(),
-            in_flight: 0,
-            dead: BTreeSet::new(),
-            blames: 0,
-            rest: None,
+            line: Line::default(),
+            announced: Announced::new(
+                setup.calendar.clone(),
+                setup.outages.clone(),
+                setup.office_hours_only,
+            ),
+            paused: None,
+            breaker: Breaker::new(setup.breaker.clone().unwrap_or(never)),
+            rate: ContractRate::new(setup.rate),
+            refused_until: Millis::default(),
+            limit: Adaptive::new(setup.max_in_flight),
+            asked_until: Millis::default(),
+            probe: None,
+            last_probe: None,
+            setup,
         }
     }
 
-    /// A lane that holds everything for good.
-    pub(crate) fn closed(reason: String) -> Self {
-        let mut lane = Self::new(Limits {
-            max_in_flight: 0,
-            rest_after: 1,
-            first_rest: Duration::MAX,
-            longest_rest: Duration::MAX,
-        });
-        lane.rest = Some(Rest::forever(reason));
-        lane
+    /// Who stands where.
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
     }
 
     /// Takes a delivery in; one that is here already changes nothing.
     pub(crate) fn add(&mut self, entry: Entry, now: Millis) {
-        if self.slots.contains_key(&entry.id) {
-            return;
+        if self.line.add(entry, now) {
+            self.plan_alarm(&entry, now);
         }
-        self.dead.remove(&(entry.opened_at, entry.id));
-        let slot = self.occupy(entry);
-        self.slots.insert(entry.id, slot);
-        self.line_up(slot, now);
     }
 
     /// Remembers a dead letter from before.
     pub(crate) fn add_dead(&mut self, id: DeliveryId, opened_at: Millis) {
-        self.dead.insert((opened_at, id));
+        self.line.add_dead(id, opened_at);
     }
 
-    /// Puts as many deliveries in flight as there is room for, most urgent first. A resting lane
-    /// gives one when its probe is due.
+    /// Forgets a dead letter that a person gave up.
+    pub(crate) fn discard(&mut self, id: DeliveryId, opened_at: Millis) {
+        self.line.discard(id, opened_at);
+    }
+
+    /// Goes on as an earlier process left it.
+    pub(crate) fn restore(&mut self, kept: Kept) {
+        self.breaker.restore(kept.breaker);
+        self.asked_until = kept.asked_until;
+        if kept.limit > 0 {
+            self.limit.restore(kept.limit);
+        }
+    }
+
+    /// What the next process should know.
+    pub(crate) fn kept(&self) -> Kept {
+        Kept {
+            breaker: self.breaker.open().cloned(),
+            limit: self.limit.limit(),
+            asked_until: self.asked_until,
+        }
+    }
+
+    /// An operator pauses it for a reason, or lets it go on.
+    pub(crate) fn set_paused(&mut self, reason: Option<String>) {
+        self.paused = reason;
+    }
+
+    /// An operator lowers the cap, or gives it back.
+    pub(crate) fn set_cap(&mut self, cap: Option<usize>) {
+        let cap = cap.unwrap_or(usize::MAX).min(self.setup.max_in_flight);
+        self.limit.set_cap(cap);
+    }
+
+    /// What operators announce, in place of what they announced before.
+    pub(crate) fn set_windows(&mut self, windows: Vec<Window>) {
+        self.announced.set_windows(windows);
+    }
+
+    /// An operator wants the next probe now.
+    pub(crate) fn probe_at_once(&mut self, now: Millis) {
+        self.breaker.probe_at_once(now);
+    }
+
+    /// Puts as many deliveries in flight as nothing speaks against, most urgent first. With an open
+    /// breaker it gives one when its probe is due.
     pub(crate) fn take(&mut self, now: Millis) -> Vec<DeliveryId> {
-        self.ripen(now);
-        if self.rest.is_some() {
+        self.line.ripen(now);
+        if self.is_shut(now) {
+            return Vec::new();
+        }
+        if self.breaker.open().is_some() {
             return self.take_probe(now).into_iter().collect();
         }
-        let room = self.limits.max_in_flight.saturating_sub(self.in_flight);
-        let mut taken = Vec::with_capacity(room.min(self.ready.len()));
-        while taken.len() < room {
-            let Some(rank) = self.ready.pop_first() else {
+        if self.asked_until > now || self.refused_until > now {
+            return Vec::new();
+        }
+        let room = self.limit.limit().saturating_sub(self.line.in_flight());
+        let mut taken = Vec::new();
+        while taken.len() < room && self.line.is_any_ready() {
+            if let Err(next) = self.rate.admit(now, &self.setup.calendar) {
+                self.refused_until = next;
                 break;
-            };
-            taken.push(self.launch(rank.slot));
+            }
+            taken.extend(self.line.launch_first());
         }
         taken
     }
 
+    /// Whether the canary should be sent now: the breaker is open and its probe due.
+    pub(crate) fn take_canary(&mut self, now: Millis) -> bool {
+        let due = self.setup.canary && self.breaker.is_probe_due(now) && !self.is_shut(now);
+        if due {
+            self.breaker.probe();
+            self.probe = Some(Probe::Canary);
+        }
+        due
+    }
+
+    /// What the canary's answer changes.
+    pub(crate) fn canary_answered(&mut self, answer: &Answer, now: Millis) -> Option<Change> {
+        self.probe = self.probe.filter(|probe| *probe != Probe::Canary);
+        let change = self.breaker.attempted(sign(answer), true, answer, now);
+        self.changed(change)
+    }
+
+    /// Those of unknown outcome about which it is time to ask.
+    pub(crate) fn take_queries(&mut self, now: Millis) -> Vec<DeliveryId> {
+        if self.setup.queryable && !self.is_shut(now) {
+            self.line.take_doubtful(now)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Nobody could say what became of it: ask again later.
+    pub(crate) fn ask_again(&mut self, id: DeliveryId, now: Millis) {
+        if let Some(mut landed) = self.line.clear(id) {
+            let entry = landed.entry();
+            let budget = budget(&self.setup.calendar, entry, now);
+            let tries = NonZeroU32::new(entry.tries).unwrap_or(NonZeroU32::MIN);
+            let wait = self.setup.plan.wait(tries, budget, None);
+            entry.next_at = now.plus(wait);
+            landed.doubt(now);
+        }
+    }
+
+    /// It became known what has become of a delivery in doubt: it has arrived, or is sent again.
+    /// `None`: it is not in doubt (any more).
+    pub(crate) fn resolve(&mut self, id: DeliveryId, arrived: bool, now: Millis) -> Option<Entry> {
+        let mut landed = self.line.clear(id)?;
+        let entry = landed.entry();
+        entry.doubtful = false;
+        entry.next_at = Millis::default();
+        let entry = *entry;
+        if arrived {
+            landed.remove(now);
+        } else {
+            landed.again(now);
+        }
+        Some(entry)
+    }
+
     /// Takes a delivery out of flight that was never sent.
     pub(crate) fn put_back(&mut self, id: DeliveryId, now: Millis) {
-        if let Some(slot) = self.flying(id) {
-            self.land(slot);
-            self.promote(slot, now);
-            if let Some(rest) = &mut self.rest {
-                rest.forget_probe(slot);
-            }
+        if let Some(landed) = self.line.land(id) {
+            landed.again(now);
+            self.forget_probe(id);
         }
     }
 
     /// Goes on without a delivery in flight that cannot be sent at all.
     pub(crate) fn abandon(&mut self, id: DeliveryId, now: Millis) {
-        if let Some(slot) = self.flying(id) {
-            self.land(slot);
-            self.remove(slot, now);
-            if let Some(rest) = &mut self.rest {
-                rest.forget_probe(slot);
-            }
+        if let Some(landed) = self.line.land(id) {
+            landed.remove(now);
+            self.forget_probe(id);
         }
     }
 
-    /// Whether that delivery is in flight.
-    pub(crate) fn is_in_flight(&self, id: DeliveryId) -> bool {
-        self.flying(id).is_some()
-    }
-
-    /// Settles an attempt. `budget` is the working time left until the delivery's deadline.
+    /// Settles an attempt that took so long in real time.
     ///
     /// `None`: no such delivery is in flight; a late answer changes nothing.
     pub(crate) fn answered(
         &mut self,
         id: DeliveryId,
         answer: &Answer,
+        took: Duration,
         now: Millis,
-        budget: Duration,
-        plan: &RetryPlan,
     ) -> Option<Settled> {
-        let slot = self.flying(id)?;
-        self.land(slot);
-        let counts = counts(answer.class) && self.rest.is_none();
-        let entry = &mut self.node(slot).entry;
+        let in_flight = self.line.in_flight();
+        let is_open = self.breaker.open().is_some();
+        let mut landed = self.line.land(id)?;
+        let rank = landed.rank();
+        let setup = &self.setup;
+        let entry = landed.entry();
+        let charged = !is_open && is_charged(answer.class);
         entry.tries = entry.tries.saturating_add(1);
-        entry.charged = entry.charged.saturating_add(counts.into());
-        let ruling = rule(entry, answer, counts, now, budget, plan);
-        if let Ruling::Again { at } = ruling {
-            entry.next_at = at;
-        }
-        let entry = *entry;
-        let change = self.blame(slot, answer, now);
+        entry.charged = entry.charged.saturating_add(charged.into());
+        let budget = budget(&setup.calendar, entry, now);
+        let ruling = rule(setup, entry, answer, charged, now, budget);
         match ruling {
-            Ruling::Again { .. } => self.promote(slot, now),
-            Ruling::Delivered => self.remove(slot, now),
-            Ruling::Dead => {
-                self.remove(slot, now);
-                self.dead.insert((entry.opened_at, id));
-            }
+            Ruling::Again { at } => entry.next_at = at,
+            Ruling::Unknown => entry.next_at = first_query(setup, now),
+            Ruling::Delivered | Ruling::Dead => {}
         }
+        let is_too_late = is_too_late(setup, entry, ruling, now);
+        entry.doubtful = ruling == Ruling::Unknown;
+        let entry = *entry;
+        match ruling {
+            Ruling::Again { .. } => landed.again(now),
+            Ruling::Unknown => landed.doubt(now),
+            Ruling::Delivered => landed.remove(now),
+            Ruling::Dead => landed.bury(now),
+        }
+        let sign = sign(answer);
+        self.limit.answered(sign, took, in_flight);
+        self.heed(answer, sign, now);
+        let is_probe = self.probe == Some(Probe::Delivery(id));
+        if is_probe {
+            self.probe = None;
+            self.last_probe = Some(rank);
+        }
+        let change = self.breaker.attempted(sign, is_probe, answer, now);
         Some(Settled {
             entry,
             ruling,
-            change,
+            change: self.changed(change),
+            is_too_late,
         })
     }
 
-    /// When [`take`](Self::take) may give something although nothing else happens; the past is now.
-    pub(crate) fn next_wake(&self) -> Option<Millis> {
-        let delayed = self.delayed.first().map(|(at, _)| *at);
-        if let Some(rest) = &self.rest {
-            let waits = !self.ready.is_empty() || delayed.is_some();
-            return rest.next_probe().filter(|_| waits);
+    /// When [`take`](Self::take) and its siblings may give something although nothing else happens;
+    /// the past is now.
+    pub(crate) fn next_wake(&self, now: Millis) -> Option<Millis> {
+        let wake = self.next_turn(now).into_iter();
+        wake.chain(self.line.next_alarm()).min()
+    }
+
+    fn next_turn(&self, now: Millis) -> Option<Millis> {
+        let waits = self.line.is_any_ready() || self.line.first_delayed().is_some();
+        let asks = self.line.next_doubtful().filter(|_| self.setup.queryable);
+        if self.paused.is_some() {
+            return None;
         }
-        let room = self.in_flight < self.limits.max_in_flight;
-        let first = if self.ready.is_empty() {
-            delayed
-        } else {
+        if let Some(closed) = self.announced.closed(now) {
+            return (waits || asks.is_some()).then_some(closed.until);
+        }
+        if self.breaker.open().is_some() {
+            let probe = self.breaker.next_probe();
+            return probe
+                .filter(|_| waits || self.setup.canary)
+                .into_iter()
+                .chain(asks)
+                .min();
+        }
+        let first = if self.line.is_any_ready() {
             Some(Millis::default())
+        } else {
+            self.line.first_delayed()
         };
-        first.filter(|_| room)
+        let free = self.refused_until.max(self.asked_until);
+        let has_room = self.line.in_flight() < self.limit.limit();
+        let turn = first.filter(|_| has_room).map(|first| first.max(free));
+        turn.into_iter().chain(asks).min()
     }
 
-    /// The delivery of that id, unless it has ended.
-    pub(crate) fn entry(&self, id: DeliveryId) -> Option<&Entry> {
-        let slot = *self.slots.get(&id)?;
-        Some(&self.nodes[slot as usize].entry)
+    /// What holds the lane now, if deliveries wait; the first reason in the order of precedence.
+    pub(crate) fn hold(&self, now: Millis) -> Option<Hold> {
+        if let Some(closed) = self.announced.closed(now) {
+            return Some(Hold::Closed(closed));
+        }
+        if let Some(reason) = &self.paused {
+            let reason = reason.clone();
+            return Some(Hold::Paused { reason });
+        }
+        if let Some(open) = self.breaker.open() {
+            return Some(Hold::Breaker {
+                since: open.since,
+                reason: open.reason.clone(),
+                next_probe: self.breaker.next_probe(),
+            });
+        }
+        let is_any_due =
+            self.line.is_any_ready() || self.line.first_delayed().is_some_and(|at| at <= now);
+        if !is_any_due {
+            let until = self.line.first_delayed()?;
+            return Some(Hold::Waiting { until });
+        }
+        if self.refused_until > now {
+            return Some(Hold::Rate {
+                until: self.refused_until,
+                contract: self.rate.words(),
+            });
+        }
+        let limit = self.limit.limit();
+        if self.line.in_flight() >= limit {
+            return Some(Hold::Full { limit });
+        }
+        let until = self.asked_until;
+        (until > now).then_some(Hold::Asked { until })
     }
 
-    /// What will be taken next, most urgent first.
-    pub(crate) fn upcoming(&self) -> impl Iterator<Item = &Entry> {
-        let nodes = &self.nodes;
-        self.ready
-            .iter()
-            .map(|rank| &nodes[rank.slot as usize].entry)
+    /// Of the destination's working time.
+    pub(crate) fn calendar(&self) -> &Calendar {
+        &self.setup.calendar
     }
 
-    /// Why the lane rests, if it does.
-    pub(crate) fn resting(&self) -> Option<Resting<'_>> {
-        self.rest.as_ref().map(Rest::shown)
+    /// How many may be in flight now.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.limit()
     }
 
-    /// How many deliveries stand how.
-    pub(crate) fn counts(&self) -> Counts {
-        let (queued, delayed) = (self.ready.len(), self.delayed.len());
-        Counts {
-            queued,
-            in_flight: self.in_flight,
-            delayed,
-            behind: self.slots.len() - queued - delayed - self.in_flight,
-            dead: self.dead.len(),
+    /// The attempts to come of a delivery, as long as nothing changes.
+    pub(crate) fn forecast(&self, id: DeliveryId, now: Millis) -> Option<Forecast> {
+        let entry = self.line.entry(id)?;
+        Some(Forecast::of(entry, &self.setup, now))
+    }
+
+    fn is_shut(&self, now: Millis) -> bool {
+        self.paused.is_some() || self.announced.closed(now).is_some()
+    }
+
+    fn forget_probe(&mut self, id: DeliveryId) {
+        if self.probe == Some(Probe::Delivery(id)) {
+            self.probe = None;
+            self.breaker.forget_probe();
         }
     }
 
-    /// When the oldest delivery that has not arrived was opened, dead letters included.
-    pub(crate) fn oldest(&self) -> Option<Millis> {
-        let waiting = self.nodes.iter().filter(|node| node.standing.is_taken());
-        let dead = self.dead.first().map(|(opened_at, _)| *opened_at);
-        waiting.map(|node| node.entry.opened_at).chain(dead).min()
+    /// A destination that asks us to wait means all of us.
+    fn heed(&mut self, answer: &Answer, sign: Sign, now: Millis) {
+        if sign == Sign::Overloaded && answer.asked.is_some() {
+            let until = now.plus(self.setup.plan.granted(answer.asked));
+            self.asked_until = self.asked_until.max(until);
+        }
     }
 
-    /// Counts the blame of an answer and lets the lane rest or work accordingly.
-    fn blame(&mut self, slot: u32, answer: &Answer, now: Millis) -> Option<Change> {
-        let vindicates = answer.class.is_success() || answer.class == AttemptClass::Permanent;
-        if vindicates {
-            self.blames = 0;
-            return self.rest.take().map(|_| Change::Opens);
+    fn changed(&mut self, change: Option<Change>) -> Option<Change> {
+        if change == Some(Change::Closed) {
+            self.probe = None;
+            self.limit.ramp_up();
         }
-        if let Some(rest) = &mut self.rest {
-            rest.failed(slot, answer, now, self.limits.longest_rest);
-            return None;
-        }
-        if !answer.class.blames_destination() {
-            self.blames = 0;
-            return None;
-        }
-        self.blames += 1;
-        if self.blames < self.limits.rest_after {
-            return None;
-        }
-        let until = now.plus(self.limits.first_rest);
-        self.rest = Some(Rest::after(
-            self.blames,
-            answer,
-            until,
-            self.limits.first_rest,
-        ));
-        Some(Change::Rests)
+        change
     }
 
     fn take_probe(&mut self, now: Millis) -> Option<DeliveryId> {
-        let rest = self.rest.as_mut().filter(|rest| rest.is_due(now))?;
-        let slot = rest
-            .next_candidate(&self.ready)
-            .map(|rank| rank.slot)
-            .or_else(|| self.delayed.first().map(|(_, slot)| *slot))?;
-        rest.probe_with(self.nodes[slot as usize].rank(slot));
-        self.withdraw(slot);
-        Some(self.launch(slot))
+        if self.setup.canary || !self.breaker.is_probe_due(now) {
+            return None;
+        }
+        let (id, _) = self.line.launch_probe(self.last_probe)?;
+        self.breaker.probe();
+        self.probe = Some(Probe::Delivery(id));
+        Some(id)
+    }
+}
+
+/// What an answer says of the destination as a whole.
+fn sign(answer: &Answer) -> Sign {
+    match answer.class {
+        AttemptClass::Retryable if answer.is_overload => Sign::Overloaded,
+        AttemptClass::Retryable => Sign::Failed,
+        AttemptClass::Timeout => Sign::Silent,
+        AttemptClass::Unreachable | AttemptClass::Blocked => Sign::Away,
+        AttemptClass::Accepted
+        | AttemptClass::Duplicate
+        | AttemptClass::Permanent
+        | AttemptClass::OutOfOrder
+        | AttemptClass::NeedsPerson
+        | AttemptClass::Unclear => Sign::Works,
     }
 }
 
 /// Whether an attempt counts against the retry plan: it reached the destination and failed there.
-fn counts(class: AttemptClass) -> bool {
+fn is_charged(class: AttemptClass) -> bool {
     match class {
         AttemptClass::Retryable
         | AttemptClass::Timeout
@@ -337,14 +530,29 @@ fn counts(class: AttemptClass) -> bool {
     }
 }
 
+fn budget(calendar: &Calendar, entry: &Entry, now: Millis) -> Duration {
+    let left = calendar.budget(now.timestamp(), entry.due_at.timestamp());
+    left.to_duration()
+}
+
+/// The first question about a delivery in doubt comes soon: the destination may have it by now.
+fn first_query(setup: &Setup, now: Millis) -> Millis {
+    if setup.queryable {
+        now.plus(setup.timeout)
+    } else {
+        Millis::MAX
+    }
+}
+
 fn rule(
+    setup: &Setup,
     entry: &Entry,
     answer: &Answer,
-    counted: bool,
+    charged: bool,
     now: Millis,
     budget: Duration,
-    plan: &RetryPlan,
 ) -> Ruling {
+    let plan = &setup.plan;
     if answer.class.is_success() {
         return Ruling::Delivered;
     }
@@ -354,8 +562,11 @@ fn rule(
     ) {
         return Ruling::Dead;
     }
+    if answer.may_have_arrived && !setup.idempotent {
+        return Ruling::Unknown;
+    }
     let number = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-    let wait = if counted {
+    let wait = if charged {
         plan.wait_after(number(entry.charged), budget, answer.asked)
     } else if answer.class == AttemptClass::Unreachable {
         // The lane itself rests while nobody answers; the delivery need not be slowed as well.
@@ -369,4 +580,11 @@ fn rule(
     let seed = backoff::seed(entry.id.as_bytes(), entry.tries);
     let wait = backoff::jittered(wait, seed).max(plan.granted(answer.asked));
     Ruling::Again { at: now.plus(wait) }
+}
+
+fn is_too_late(setup: &Setup, entry: &Entry, ruling: Ruling, now: Millis) -> bool {
+    match ruling {
+        Ruling::Again { at } => now < entry.due_at && at.plus(setup.timeout) > entry.due_at,
+        Ruling::Delivered | Ruling::Unknown | Ruling::Dead => false,
+    }
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use domain::DestinationId;
+use domain::{DeliveryId, DestinationId};
 use runtime::{Clock, Tasks};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Bound, Config};
 use crate::engine::{Channels, Engine, Input, Shared};
 use crate::holding::hold;
-use crate::link::{self, Link, Patience};
+use crate::lane::Forecast;
+use crate::link::{self, Asker, Link, Patience};
 use crate::view::LaneView;
 
 /// The lanes by destination. Cheap to clone.
@@ -56,6 +57,14 @@ impl Lanes {
         let _ = sender.send(input);
     }
 
+    /// Gives a lane its input, if the configuration has its destination.
+    pub(crate) fn give_known(&self, destination: &DestinationId, input: Input) {
+        let inputs = self.0.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = inputs.get(destination) {
+            let _ = sender.send(input);
+        }
+    }
+
     /// How every lane stands, by destination.
     pub(crate) async fn views(&self) -> Vec<LaneView> {
         let replies: Vec<_> = {
@@ -72,6 +81,21 @@ impl Lanes {
             views.extend(reply.await.ok());
         }
         views
+    }
+
+    /// The attempts to come of a delivery, as long as nothing changes.
+    pub(crate) async fn forecast(
+        &self,
+        destination: &DestinationId,
+        id: DeliveryId,
+    ) -> Option<Forecast> {
+        let reply = {
+            let inputs = self.0.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+            let (ask, reply) = oneshot::channel();
+            let _ = inputs.get(destination)?.send(Input::Forecast(id, ask));
+            reply
+        };
+        reply.await.ok()?
     }
 
     fn hold(&self, destination: DestinationId) -> mpsc::UnboundedSender<Input> {
@@ -93,15 +117,21 @@ fn start(
     let (sender, inputs) = mpsc::unbounded_channel();
     let (jobs, jobs_received) = mpsc::unbounded_channel();
     let (answers_sent, answers) = mpsc::unbounded_channel();
+    let patience = Patience {
+        clock: shared.clock.clone(),
+        timeout: bound.destination.timeout,
+        shortest: config.shortest_timeout,
+    };
+    let asker = Asker::new(
+        &bound.way,
+        bound.destination.terms.canary.clone(),
+        patience.clone(),
+    );
     let link = Link {
         jobs: jobs_received,
         answers: answers_sent,
         clock: shared.clock.clone(),
-        patience: Patience {
-            clock: shared.clock.clone(),
-            timeout: bound.destination.timeout,
-            shortest: config.shortest_timeout,
-        },
+        patience,
     };
     let way = bound.way.clone();
     let bound = Arc::new(bound);
@@ -110,7 +140,7 @@ fn start(
         answers,
         jobs,
     };
-    let engine = Engine::new(bound.clone(), shared, channels);
+    let engine = Engine::new(bound.clone(), shared, channels, asker);
     tasks.spawn("courier lane", |stop| async move {
         // The link ends when the engine, which holds its jobs, has ended.
         let (worked, ()) = tokio::join!(engine.run(stop), link::run(way, link));

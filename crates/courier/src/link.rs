@@ -3,6 +3,7 @@
 //! A link takes jobs and gives answers. It decides nothing: order, room, retries and rests are the
 //! lane's.
 
+mod ask;
 mod calls;
 mod codec;
 mod http;
@@ -26,6 +27,8 @@ pub use way::InvalidWay;
 pub(crate) use way::Way;
 
 use crate::answer::Answer;
+
+pub(crate) use ask::{Asker, Known};
 
 /// One delivery to hand over.
 #[derive(Clone, Debug)]

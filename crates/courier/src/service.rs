@@ -18,6 +18,7 @@ use crate::entry::Place;
 use crate::fold::{Deliveries, GROUP};
 use crate::lanes::Lanes;
 use crate::payload::Budget;
+use crate::tables::State;
 use crate::verdicts::{self, Verdicts};
 use crate::{Error, StartError, tables, telemetry};
 
@@ -139,6 +140,7 @@ fn write_verdicts(verdicts: Verdicts, own: verdicts::Sender, tasks: &Tasks, heal
 /// Puts everything undelivered into the lanes, in the order of the log. After a fault it goes on behind
 /// the last place, so that no lane gets anything twice.
 async fn load(start: &Start, store: &Store, lanes: &Lanes) -> Result<(), StartError> {
+    load_kept(start, store, lanes).await?;
     let mut after = Place {
         partition: -1,
         offset: -1,
@@ -160,19 +162,37 @@ async fn load(start: &Start, store: &Store, lanes: &Lanes) -> Result<(), StartEr
             let Ok(destination) = one.destination.parse::<DestinationId>() else {
                 continue;
             };
-            let input = if one.dead {
-                Input::Dead(vec![(one.entry.id, one.entry.opened_at)])
-            } else {
-                Input::Arrived(vec![Arrival {
+            let input = match one.state {
+                State::Dead => Input::Dead(vec![(one.entry.id, one.entry.opened_at)]),
+                State::Pending
+                | State::Unknown
+                | State::Claimed
+                | State::Delivered
+                | State::Discarded => Input::Arrived(vec![Arrival {
                     entry: one.entry,
                     payload: None,
-                }])
+                }]),
             };
             lanes.give(&destination, input);
         }
     }
     telemetry::loaded(loaded);
     Ok(())
+}
+
+/// Tells the lanes how an earlier process left them.
+async fn load_kept(start: &Start, store: &Store, lanes: &Lanes) -> Result<(), StartError> {
+    let mut tries = start.tries();
+    loop {
+        let read = tables::kept(store).await;
+        let Some(kept) = tries.settle(read, ReadError::is_transient).await? else {
+            continue;
+        };
+        for (destination, kept) in kept {
+            lanes.give_known(&destination, Input::Kept(kept));
+        }
+        return Ok(());
+    }
 }
 
 /// Keeps gauges and `/status` up to date.

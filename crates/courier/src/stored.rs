@@ -5,6 +5,7 @@ use domain::{AttemptClass, DeliveryId, DestinationId};
 use store::{Kind, ReadError, Row, Store, Value, row};
 
 use crate::entry::{Entry, Millis, Place};
+use crate::sidelines::Marks;
 use crate::tables::{ATTEMPTS, DELIVERIES, State, mark, place};
 
 /// A whole row of [`DELIVERIES`].
@@ -47,6 +48,8 @@ impl Stored {
         Kind::Int,
         Kind::Int,
         Kind::Blob,
+        Kind::Int,
+        Kind::Int,
     ];
 
     /// The deliveries of these places; those that are not there are left out.
@@ -79,7 +82,7 @@ impl Stored {
         after: Place,
         limit: usize,
     ) -> Result<Vec<Self>, ReadError> {
-        let condition = "state <> 1 and state = 2 and \
+        let condition = "state = 2 and \
              (part > $1 or (part = $1 and place > $2)) and ($3 = '' or destination = $3)";
         let destination = destination.map_or("", DestinationId::as_str);
         let params = [
@@ -125,6 +128,7 @@ impl Stored {
             }),
             _ => None,
         };
+        let state = State::from_row(row.int(8)?);
         Ok(Self {
             entry: Entry {
                 place: place(row)?,
@@ -135,15 +139,14 @@ impl Stored {
                 next_at: Millis(row.int(11)?),
                 tries: count(9)?,
                 charged: count(10)?,
+                doubtful: state.is_doubtful(),
+                announced: u8::try_from(row.int(18)?).unwrap_or(100),
+                marks: Marks::unpacked(row.int(17)?),
             },
             destination: row.text(3)?.to_owned(),
             dossier: row.text(4)?.to_owned(),
             appended_at: Millis(row.int(7)?),
-            state: match row.int(8)? {
-                1 => State::Delivered,
-                2 => State::Dead,
-                _ => State::Pending,
-            },
+            state,
             last,
             payload: row.opt_blob(16)?.cloned(),
         })

@@ -5,13 +5,44 @@
 //! delivery's own row, so that a delivery that arrives at once costs one row in all.
 
 use bytes::Bytes;
-use domain::{Delivery, DeliveryId};
+use domain::{Delivery, DeliveryId, DestinationId};
 use store::{Column, Kind, Migration, ReadError, Row, Schema, Step, Store, Table, Value, row};
 
 use crate::entry::{DossierMark, Entry, Millis, Place};
+use crate::lane::Kept;
+use crate::sidelines::Marks;
 
 /// Every delivery.
 pub(crate) static DELIVERIES: Table = Table {
+    name: "courier_deliveries",
+    columns: &[
+        Column::int("part"),
+        Column::int("place"),
+        Column::blob("id"),
+        Column::text("destination"),
+        Column::text("dossier"),
+        Column::int("due_at"),
+        Column::int("opened_at"),
+        Column::int("appended_at"),
+        Column::int("state"),
+        Column::int("tries"),
+        Column::int("charged"),
+        Column::int("next_at"),
+        Column::text("class").nullable(),
+        Column::text("detail").nullable(),
+        Column::int("started_at").nullable(),
+        Column::int("took").nullable(),
+        Column::blob("payload").nullable(),
+        // The marks of procedure and sender, packed.
+        Column::int("marks"),
+        // The highest share of the budget whose use was announced, in percent.
+        Column::int("escalated"),
+    ],
+    key: 2,
+};
+
+/// The same, as version 1 made it.
+static DELIVERIES_V1: Table = Table {
     name: "courier_deliveries",
     columns: &[
         Column::int("part"),
@@ -50,20 +81,120 @@ pub(crate) static ATTEMPTS: Table = Table {
     key: 3,
 };
 
+/// What operators ordered of each lane.
+pub(crate) static CONTROLS: Table = Table {
+    name: "courier_controls",
+    columns: &[Column::text("destination"), Column::text("body")],
+    key: 1,
+};
+
+/// How each lane stood when it last changed.
+pub(crate) static LANE_STATES: Table = Table {
+    name: "courier_lane_states",
+    columns: &[Column::text("destination"), Column::text("body")],
+    key: 1,
+};
+
+/// Dossiers, procedures and senders that stand aside.
+pub(crate) static SIDELINES: Table = Table {
+    name: "courier_sidelines",
+    columns: &[Column::text("subject"), Column::text("body")],
+    key: 1,
+};
+
+/// Jobs that send many dead letters again.
+pub(crate) static JOBS: Table = Table {
+    name: "courier_jobs",
+    columns: &[
+        Column::text("job"),
+        Column::int("state"),
+        Column::int("rate"),
+        Column::int("total"),
+        // Items that the log has brought so far.
+        Column::int("gathered"),
+        Column::int("redriven"),
+        Column::int("refused"),
+        Column::int("passed_over"),
+        Column::int("started_at"),
+        Column::text("actor"),
+        Column::text("reason"),
+        Column::text("filter"),
+    ],
+    key: 1,
+};
+
+/// The frozen sets of jobs.
+pub(crate) static JOB_ITEMS: Table = Table {
+    name: "courier_job_items",
+    columns: &[
+        Column::text("job"),
+        Column::int("number"),
+        Column::blob("delivery"),
+        Column::int("state"),
+    ],
+    key: 2,
+};
+
+/// Every order that the log brought, whether it had an effect or not.
+pub(crate) static ORDERS: Table = Table {
+    name: "courier_orders",
+    columns: &[
+        Column::blob("id"),
+        Column::int("at"),
+        Column::text("actor"),
+        Column::text("action"),
+        Column::text("subject"),
+        Column::text("reason"),
+        Column::text("result"),
+    ],
+    key: 1,
+};
+
+/// Version 2: states that a person ends or that wait for one, and the orders of operators. The lists of
+/// what waits for a person, and a start, do not touch what is delivered or given up.
+const VERSION_2: &[Step] = &[
+    Step::Each {
+        sqlite: "alter table courier_deliveries add column marks integer not null default 0; \
+                 alter table courier_deliveries add column escalated integer not null default 0",
+        postgres: "alter table courier_deliveries add column marks bigint not null default 0, \
+                   add column escalated bigint not null default 0",
+    },
+    Step::Sql("drop index courier_undelivered"),
+    Step::Sql(
+        "create index courier_undelivered on courier_deliveries (part, place) \
+         where state <> 1 and state <> 4",
+    ),
+    Step::Sql("create index courier_dead on courier_deliveries (part, place) where state = 2"),
+    Step::Sql("create index courier_unknown on courier_deliveries (part, place) where state = 3"),
+    Step::Create(&CONTROLS),
+    Step::Create(&LANE_STATES),
+    Step::Create(&SIDELINES),
+    Step::Create(&JOBS),
+    Step::CreateClustered(&JOB_ITEMS),
+    Step::Create(&ORDERS),
+    Step::Sql("create index courier_orders_subject on courier_orders (subject, at)"),
+];
+
 pub(crate) static SCHEMA: Schema = Schema {
     role: "courier",
-    migrations: &[Migration {
-        version: 1,
-        steps: &[
-            Step::CreateClustered(&ATTEMPTS),
-            Step::Create(&DELIVERIES),
-            Step::Sql(
-                "create index courier_undelivered on courier_deliveries (part, place) \
-                 where state <> 1",
-            ),
-            Step::Sql("create index courier_ids on courier_deliveries (id)"),
-        ],
-    }],
+    migrations: &[
+        Migration {
+            version: 1,
+            steps: &[
+                Step::CreateClustered(&ATTEMPTS),
+                Step::Create(&DELIVERIES_V1),
+                Step::Sql(
+                    "create index courier_undelivered on courier_deliveries (part, place) \
+                     where state <> 1",
+                ),
+                Step::Sql("create index courier_ids on courier_deliveries (id)"),
+            ],
+        },
+        Migration {
+            version: 2,
+            steps: VERSION_2,
+        },
+    ],
 };
 
 /// What a delivered one sets.
@@ -87,6 +218,14 @@ pub(crate) const FAILED: &[&str] = &[
     "started_at",
     "took",
 ];
+/// What a claim sets.
+pub(crate) const CLAIMED: &[&str] = &["state"];
+/// What sets one of unknown outcome that has arrived.
+pub(crate) const ARRIVED: &[&str] = &["state", "payload"];
+/// What sets one of unknown outcome that has not.
+pub(crate) const NOT_ARRIVED: &[&str] = &["state", "next_at"];
+/// What an alarm sets.
+pub(crate) const ALARMED: &[&str] = &["escalated"];
 /// What sending a dead letter again sets.
 pub(crate) const REDRIVEN: &[&str] = &["state", "charged", "next_at"];
 
@@ -96,18 +235,25 @@ pub(crate) enum State {
     Pending = 0,
     Delivered = 1,
     Dead = 2,
+    /// Nobody knows whether it arrived; it waits for a settlement.
+    Unknown = 3,
+    /// A dead letter that a person gave up.
+    Discarded = 4,
+    /// About to be sent to a destination for which a repeat is not harmless; after a restart nobody
+    /// knows whether it was.
+    Claimed = 5,
 }
 
 /// An undelivered one, as a start finds it.
 pub(crate) struct Undelivered {
     pub(crate) entry: Entry,
     pub(crate) destination: String,
-    pub(crate) dead: bool,
+    pub(crate) state: State,
 }
 
 const UNDELIVERED: &str = "select part, place, id, destination, dossier, due_at, opened_at, \
-     next_at, tries, charged, state from courier_deliveries \
-     where state <> 1 and (part > $1 or (part = $1 and place > $2)) \
+     next_at, tries, charged, state, marks, escalated from courier_deliveries \
+     where state <> 1 and state <> 4 and (part > $1 or (part = $1 and place > $2)) \
      order by part, place limit 2000";
 const UNDELIVERED_KINDS: &[Kind] = &[
     Kind::Int,
@@ -115,6 +261,8 @@ const UNDELIVERED_KINDS: &[Kind] = &[
     Kind::Blob,
     Kind::Text,
     Kind::Text,
+    Kind::Int,
+    Kind::Int,
     Kind::Int,
     Kind::Int,
     Kind::Int,
@@ -148,6 +296,8 @@ pub(crate) fn new_row(
         Value::Null,
         Value::Null,
         payload,
+        Marks::of(delivery).packed(),
+        0,
     ]
 }
 
@@ -162,6 +312,9 @@ pub(crate) fn new_entry(place: Place, delivery: &Delivery) -> Entry {
         next_at: Millis::default(),
         tries: 0,
         charged: 0,
+        doubtful: false,
+        announced: 0,
+        marks: Marks::of(delivery),
     }
 }
 
@@ -175,11 +328,25 @@ pub(crate) async fn undelivered(
     rows.iter().map(read_undelivered).collect()
 }
 
+/// How the lanes stood when they last changed. What a newer version wrote and this one cannot read is
+/// left out: a lane then begins anew.
+pub(crate) async fn kept(store: &Store) -> Result<Vec<(DestinationId, Kept)>, ReadError> {
+    let sql = "select destination, body from courier_lane_states order by destination";
+    let rows = store.query(sql, [], &[Kind::Text, Kind::Text]).await?;
+    let mut kept = Vec::new();
+    for row in &rows {
+        let destination = row.text(0)?.parse().ok();
+        kept.extend(destination.zip(serde_json::from_str(row.text(1)?).ok()));
+    }
+    Ok(kept)
+}
+
 fn read_undelivered(row: &Row) -> Result<Undelivered, ReadError> {
     let count = |column| {
         row.int(column)
             .map(|n| u32::try_from(n).unwrap_or(u32::MAX))
     };
+    let state = State::from_row(row.int(10)?);
     let entry = Entry {
         place: place(row)?,
         id: DeliveryId::from(row.array(2)?),
@@ -189,11 +356,14 @@ fn read_undelivered(row: &Row) -> Result<Undelivered, ReadError> {
         next_at: Millis(row.int(7)?),
         tries: count(8)?,
         charged: count(9)?,
+        doubtful: state.is_doubtful(),
+        announced: u8::try_from(row.int(12)?).unwrap_or(100),
+        marks: Marks::unpacked(row.int(11)?),
     };
     Ok(Undelivered {
         entry,
         destination: row.text(3)?.to_owned(),
-        dead: row.int(10)? == State::Dead as i64,
+        state,
     })
 }
 
@@ -215,11 +385,31 @@ pub(crate) fn place(row: &Row) -> Result<Place, ReadError> {
 // === impl State ===
 
 impl State {
+    /// Whether nobody knows if it arrived.
+    pub(crate) fn is_doubtful(self) -> bool {
+        matches!(self, Self::Unknown | Self::Claimed)
+    }
+
+    /// Rows hold nothing else than these numbers.
+    pub(crate) fn from_row(number: i64) -> Self {
+        match number {
+            1 => Self::Delivered,
+            2 => Self::Dead,
+            3 => Self::Unknown,
+            4 => Self::Discarded,
+            5 => Self::Claimed,
+            _ => Self::Pending,
+        }
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Delivered => "delivered",
             Self::Dead => "dead",
+            Self::Unknown => "unknown",
+            Self::Discarded => "discarded",
+            Self::Claimed => "claimed",
         }
     }
 }

@@ -8,8 +8,8 @@ use metrics::{
 use runtime::ErrorChain;
 use tracing::{debug, error, info, warn};
 
-use crate::lane::{Change, Ruling};
-use crate::verdicts::Verdict;
+use crate::lane::{Change, Hold, Ruling};
+use crate::verdicts::{About, Verdict};
 use crate::view::LaneView;
 
 const ATTEMPTS: &str = "lienthong_courier_attempts_total";
@@ -20,6 +20,13 @@ const PENDING: &str = "lienthong_courier_pending_deliveries";
 const OLDEST: &str = "lienthong_courier_oldest_pending_timestamp_seconds";
 const LAG: &str = "lienthong_courier_lag_working_seconds";
 const RESTING: &str = "lienthong_courier_lane_resting";
+const HOLD: &str = "lienthong_courier_lane_hold";
+const LIMIT: &str = "lienthong_courier_concurrency_limit";
+const TRANSITIONS: &str = "lienthong_circuit_transitions_total";
+const BUDGET_USED: &str = "lienthong_courier_budget_used_total";
+const NO_ATTEMPT_FITS: &str = "lienthong_courier_no_attempt_fits_total";
+const UNKNOWN: &str = "lienthong_courier_unknown_outcomes_total";
+const RESOLVED: &str = "lienthong_courier_unknown_outcomes_resolved_total";
 const RETRIED_WRITES: &str = "lienthong_courier_verdict_retries_total";
 const DEAD_OPEN: &str = "lienthong_dead_letters_open";
 const DEAD: &str = "lienthong_dead_letters_recorded_total";
@@ -60,6 +67,25 @@ pub fn describe_metrics() {
         "Age of the oldest delivery that has not arrived, in the destination's working time"
     );
     describe_gauge!(RESTING, "1 while the lane rests");
+    describe_gauge!(HOLD, "1 for the reason that holds the lane, if one does");
+    describe_gauge!(
+        LIMIT,
+        "How many deliveries may be in flight now, found by trying"
+    );
+    describe_counter!(TRANSITIONS, "Breakers that opened or closed");
+    describe_counter!(
+        BUDGET_USED,
+        "Undelivered deliveries that used 50, 80 or 100 percent of their working time"
+    );
+    describe_counter!(
+        NO_ATTEMPT_FITS,
+        "Failed attempts after which no further one fits before the deadline"
+    );
+    describe_counter!(
+        UNKNOWN,
+        "Attempts of unknown outcome at destinations for which a repeat is not harmless"
+    );
+    describe_counter!(RESOLVED, "Unknown outcomes that became known");
     describe_counter!(
         RETRIED_WRITES,
         "Writes of verdicts taken again after a passing fault"
@@ -120,20 +146,35 @@ impl LaneMeter {
     pub(crate) fn changed(&self, change: Change, reason: &str) {
         let destination = &self.destination;
         match change {
-            Change::Rests => warn!(%destination, reason, "lane rests and probes"),
-            Change::Opens => info!(%destination, "lane works again"),
+            Change::Opened => {
+                counter!(TRANSITIONS, "destination" => destination.to_string(), "to" => "open")
+                    .increment(1);
+                warn!(%destination, reason, "breaker opened: the lane holds everything and probes");
+            }
+            Change::Closed => {
+                counter!(TRANSITIONS, "destination" => destination.to_string(), "to" => "closed")
+                    .increment(1);
+                info!(%destination, "breaker closed: the lane works again, slowly at first");
+            }
         }
     }
 }
 
 /// A verdict is durable.
 pub(crate) fn ruled(verdict: &Verdict) {
-    let Verdict { attempt, entry, .. } = verdict;
-    let name = verdict.destination.to_string();
+    let Verdict { attempt, about, .. } = verdict;
+    let entry = &about.entry;
+    let name = about.destination.to_string();
     let outcome = match verdict.ruling {
         Ruling::Again { .. } => {
             debug!(destination = name, delivery = %entry.id, class = %attempt.class,
                 detail = attempt.detail, "attempt failed");
+            return;
+        }
+        Ruling::Unknown => {
+            warn!(destination = name, delivery = %entry.id, detail = attempt.detail,
+                "outcome unknown: it is not sent again before that is settled");
+            counter!(UNKNOWN, "destination" => name).increment(1);
             return;
         }
         Ruling::Delivered if verdict.ended_at() <= entry.due_at.timestamp() => "on_time",
@@ -147,6 +188,46 @@ pub(crate) fn ruled(verdict: &Verdict) {
         }
     };
     counter!(COMPLETED, "destination" => name, "outcome" => outcome).increment(1);
+}
+
+/// An unknown outcome became known.
+pub(crate) fn resolved(about: &About, arrived: bool) {
+    let name = about.destination.to_string();
+    info!(destination = name, delivery = %about.entry.id, arrived, "unknown outcome became known");
+    let result = if arrived { "arrived" } else { "not_arrived" };
+    counter!(RESOLVED, "destination" => name, "result" => result).increment(1);
+}
+
+/// The destination was asked about a delivery in doubt and could not say.
+pub(crate) fn still_unknown(
+    destination: &DestinationId,
+    delivery: domain::DeliveryId,
+    detail: &str,
+) {
+    debug!(%destination, %delivery, detail, "the destination could not say; it is asked again");
+}
+
+/// Much of a delivery's time is used.
+pub(crate) fn budget_used(about: &About, percent: u8) {
+    let name = about.destination.to_string();
+    warn!(destination = name, delivery = %about.entry.id, percent,
+        "so much of the time for the step has passed and the delivery has not arrived");
+    let percent = percent.to_string();
+    counter!(BUDGET_USED, "destination" => name, "percent" => percent).increment(1);
+}
+
+/// Alarms that could not be written, because the store could not be read; the metric and the tracker's
+/// deadlines still show them.
+pub(crate) fn alarms_unwritten(destination: &DestinationId, number: usize) {
+    error!(%destination, number, "the budgets of deliveries were used up, and nobody could be told");
+}
+
+/// After a failed attempt no further one fits before the deadline.
+pub(crate) fn no_attempt_fits(verdict: &Verdict) {
+    let name = verdict.about.destination.to_string();
+    error!(destination = name, delivery = %verdict.about.entry.id,
+        "no further attempt fits before the deadline");
+    counter!(NO_ATTEMPT_FITS, "destination" => name).increment(1);
 }
 
 /// Verdicts could not be written and are written again.
@@ -201,19 +282,25 @@ pub(crate) fn lane(view: &LaneView) {
         ("inflight", counts.in_flight),
         ("backoff", counts.delayed),
     ] {
-        let held = view.resting.is_some() && state != "inflight";
+        let held = view.rests() && state != "inflight";
         let number = if held { 0 } else { number };
         gauge!(PENDING, "destination" => name(), "state" => state).set(number as f64);
     }
-    let held = if view.resting.is_some() {
+    let held = if view.rests() {
         counts.queued + counts.behind + counts.delayed
     } else {
         0
     };
     gauge!(PENDING, "destination" => name(), "state" => "held").set(held as f64);
+    gauge!(PENDING, "destination" => name(), "state" => "unknown").set(counts.unknown as f64);
     let oldest = view.oldest.map_or(0.0, |at| at.0 as f64 / 1000.0);
     gauge!(OLDEST, "destination" => name()).set(oldest);
     gauge!(LAG, "destination" => name()).set(view.lag.as_seconds() as f64);
-    gauge!(RESTING, "destination" => name()).set(if view.resting.is_some() { 1.0 } else { 0.0 });
+    gauge!(LIMIT, "destination" => name()).set(view.limit as f64);
+    gauge!(RESTING, "destination" => name()).set(if view.rests() { 1.0 } else { 0.0 });
+    for word in Hold::WORDS {
+        let is_it = view.hold.as_ref().is_some_and(|hold| hold.word == word);
+        gauge!(HOLD, "destination" => name(), "reason" => word).set(f64::from(u8::from(is_it)));
+    }
     gauge!(DEAD_OPEN, "destination" => name()).set(counts.dead as f64);
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::entry::Millis;
-use crate::lane::{Counts, Lane};
+use crate::lane::{Counts, Hold, Lane, Line};
 
 /// How a lane stands, as it is shown.
 #[derive(Clone, Debug)]
@@ -15,47 +15,93 @@ pub(crate) struct LaneView {
     pub(crate) oldest: Option<Millis>,
     /// Working time since then.
     pub(crate) lag: WorkingTime,
-    /// Why it rests, and when it probes next.
-    pub(crate) resting: Option<(String, Option<Timestamp>)>,
+    /// How many may be in flight now.
+    pub(crate) limit: usize,
+    /// Why it gives nothing, if deliveries wait.
+    pub(crate) hold: Option<HoldView>,
+}
+
+/// Why a lane gives nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct HoldView {
+    /// The short word.
+    pub(crate) word: &'static str,
+    /// In words, with the destination's own times.
+    pub(crate) reason: String,
+    /// When it ends or is looked at again.
+    pub(crate) until: Option<Timestamp>,
+    /// Whether the lane rests as a whole.
+    pub(crate) is_rest: bool,
 }
 
 // === impl LaneView ===
 
 impl LaneView {
-    /// How that lane stands now; without a calendar its lag is not counted.
-    pub(crate) fn of(
-        lane: &Lane,
-        destination: &DestinationId,
-        calendar: Option<&Calendar>,
-        now: Millis,
-    ) -> Self {
-        let oldest = lane.oldest();
-        let lag = oldest
-            .zip(calendar)
-            .map(|(oldest, calendar)| calendar.budget(oldest.timestamp(), now.timestamp()));
+    /// How that lane stands now.
+    pub(crate) fn of(lane: &Lane, destination: &DestinationId, now: Millis) -> Self {
+        let calendar = lane.calendar();
+        let oldest = lane.line().oldest();
+        let lag = oldest.map(|oldest| calendar.budget(oldest.timestamp(), now.timestamp()));
         Self {
             destination: destination.clone(),
-            counts: lane.counts(),
+            counts: lane.line().counts(),
             oldest,
             lag: lag.unwrap_or_default(),
-            resting: lane.resting().map(|rest| {
-                let next_probe = rest.next_probe.map(Millis::timestamp);
-                (rest.reason.to_owned(), next_probe)
-            }),
+            limit: lane.limit(),
+            hold: lane
+                .hold(now)
+                .map(|hold| HoldView::of(&hold, Some(calendar))),
         }
+    }
+
+    /// How a queue stands that has no destination, for a reason. Its lag is not counted.
+    pub(crate) fn held(line: &Line, destination: &DestinationId, reason: &str) -> Self {
+        let reason = reason.to_owned();
+        Self {
+            destination: destination.clone(),
+            counts: line.counts(),
+            oldest: line.oldest(),
+            lag: WorkingTime::ZERO,
+            limit: 0,
+            hold: Some(HoldView::of(&Hold::Paused { reason }, None)),
+        }
+    }
+
+    /// Whether the lane rests as a whole.
+    pub(crate) fn rests(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.is_rest)
     }
 
     /// For `/status`.
     pub(crate) fn to_json(&self) -> Value {
+        let hold = self.hold.as_ref();
         json!({
             "destination": self.destination.as_str(),
             "queued": self.counts.queued,
             "in_flight": self.counts.in_flight,
             "waiting": self.counts.delayed + self.counts.behind,
+            "unknown": self.counts.unknown,
             "dead": self.counts.dead,
             "oldest_at": self.oldest.map(|at| at.timestamp().to_string()),
             "lag_working_seconds": self.lag.as_seconds(),
-            "resting": self.resting.as_ref().map(|(reason, _)| reason),
+            "limit": self.limit,
+            "hold": hold.map(|hold| hold.word),
+            "hold_reason": hold.map(|hold| hold.reason.as_str()),
+            "hold_until": hold.and_then(|hold| hold.until).map(|at| at.to_string()),
+            "resting": hold.filter(|hold| hold.is_rest).map(|hold| hold.reason.as_str()),
         })
+    }
+}
+
+// === impl HoldView ===
+
+impl HoldView {
+    fn of(hold: &Hold, calendar: Option<&Calendar>) -> Self {
+        Self {
+            word: hold.word(),
+            reason: hold.words(calendar).to_string(),
+            until: hold.until().map(Millis::timestamp),
+            is_rest: hold.is_rest(),
+        }
     }
 }

@@ -65,6 +65,9 @@ pub enum Command {
     /// Look at dead letters, and send them on their way again.
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Look after the files of destinations.
+    #[command(subcommand)]
+    Destinations(DestinationsCommand),
     /// Roles, lag and counts of a running system.
     Status,
     /// Measure this machine: throughput, latency, memory, each beside its baseline.
@@ -210,6 +213,20 @@ pub enum DeadCommand {
     },
 }
 
+/// What to do with the files of destinations.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DestinationsCommand {
+    /// Read the recorded replies of every rule set, and say which are read otherwise than they should be.
+    #[command(
+        after_help = "Exit codes: 0 all are read as they should be, 1 some are not, 64 a file is wrong."
+    )]
+    Check {
+        /// The directory of rule sets, or the one whose `replies` holds them; default:
+        /// routes.destinations_dir, else the built-in samples.
+        dir: Option<PathBuf>,
+    },
+}
+
 /// What to measure.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
@@ -229,6 +246,79 @@ pub struct BenchArgs {
     /// destinations while one is dead).
     #[arg(long, value_parser = ["baseline", "throughput", "latency", "memory", "isolation"])]
     pub only: Option<String>,
+    /// One role alone.
+    #[command(subcommand)]
+    pub role: Option<BenchRole>,
+}
+
+/// One role alone.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BenchRole {
+    /// The courier against HTTP endpoints of 1 to 1,000 ms, beside a bare loop of the same run.
+    Courier(Box<BenchCourierArgs>),
+    /// The endpoints of `courier`, in a process of their own.
+    #[command(hide = true)]
+    CourierEndpoint,
+}
+
+/// What to measure of the courier.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    lienthong bench courier\n  \
+    lienthong bench courier --brokers 127.0.0.1:9092 --postgres postgres://lienthong@127.0.0.1/lienthong\n  \
+    lienthong bench courier --endpoint http://127.0.0.1:8080/inbox --records 5000 --rate 500")]
+pub struct BenchCourierArgs {
+    /// How many dossiers; the deliveries of each keep their order.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub keys: u64,
+    /// How many destinations; each dossier has one.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub destinations: u64,
+    /// How many deliveries each figure takes; fewer where the endpoints would need more than 5 s.
+    #[arg(long, default_value_t = 25_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub records: u64,
+    /// Append so many deliveries a second instead of all before the start.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub rate: Option<u64>,
+    /// How many deliveries may be in flight over all destinations.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub in_flight: u64,
+    /// How long the endpoints work, in milliseconds.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, 1_000])]
+    pub delays: Vec<u64>,
+    /// How many rounds; default: 3, with --endpoint 1.
+    #[arg(long)]
+    pub rounds: Option<u32>,
+    /// Which log; default: embedded, or kafka where --brokers is named.
+    #[arg(long, value_parser = ["embedded", "kafka"])]
+    pub log: Option<String>,
+    /// Which store; default: sqlite, or postgres where --postgres is named.
+    #[arg(long, value_parser = ["sqlite", "postgres"])]
+    pub store: Option<String>,
+    /// Where Kafka is; default: log.kafka.brokers.
+    #[arg(long)]
+    pub brokers: Option<String>,
+    /// Where PostgreSQL is; default: store.postgres.url.
+    #[arg(long)]
+    pub postgres: Option<String>,
+    /// Deliver to this HTTP server instead, as POST URL/{destination}; it does the counting.
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// With --endpoint: the bare loop delivers there too, under dossiers of its own.
+    #[arg(long)]
+    pub bare: bool,
+    /// Only these parts.
+    #[arg(long, value_delimiter = ',', value_parser = ["throughput", "healthy", "parked", "move", "drain"])]
+    pub only: Vec<String>,
+    /// How many pairs of runs tell what a faulty destination does to its neighbours.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub pairs: u32,
+    /// How long each run of a pair takes, in seconds.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(2..))]
+    pub seconds: u64,
+    /// How many deliveries are parked for a dead destination.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub parked: u64,
 }
 
 #[cfg(test)]

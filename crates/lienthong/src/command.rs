@@ -4,6 +4,7 @@ pub mod bench;
 pub mod client;
 pub mod dead;
 pub mod demo;
+pub mod destinations;
 pub mod dossier;
 pub mod publish;
 pub mod replay;

@@ -48,8 +48,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
     {
         settings.data.dir.clone_from(dir);
     }
-    let is_demo = matches!(cli.command, Command::Demo(_));
-    let filter = if is_demo && settings.logs.filter == "info" {
+    let is_quiet = matches!(cli.command, Command::Demo(_) | Command::Bench(_));
+    let filter = if is_quiet && settings.logs.filter == "info" {
         "error"
     } else {
         &settings.logs.filter
@@ -76,6 +76,7 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::Replay(args) => command::replay::run(args, settings, format).await,
         Command::Dossier(verb) => command::dossier::run(verb, &settings, format).await,
         Command::Dead(verb) => command::dead::run(verb, &settings, format).await,
+        Command::Destinations(verb) => command::destinations::run(&verb, &settings, format),
         Command::Status => command::status::run(&settings, format).await,
         Command::Bench(args) => command::bench::run(args, settings, format).await,
     }

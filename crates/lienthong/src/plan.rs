@@ -10,6 +10,7 @@ use calendar::Calendars;
 use router::Plan;
 use routes::{Problem, RouteSet};
 use territory::Territory;
+use tracing::warn;
 
 use crate::settings::RoutesSettings;
 
@@ -68,8 +69,12 @@ pub fn load(settings: &RoutesSettings) -> Result<Plan, PlanError> {
             });
         }
     };
+    let routes = routes.map_err(PlanError::Routes)?;
+    for warning in routes.warnings() {
+        warn!(%warning, "a destination's terms deserve a look");
+    }
     Ok(Plan {
-        routes: Arc::new(routes.map_err(PlanError::Routes)?),
+        routes: Arc::new(routes),
         territory: Arc::new(Territory::embedded().map_err(PlanError::Territory)?),
         calendars: Arc::new(calendars),
     })

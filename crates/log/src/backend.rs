@@ -105,6 +105,15 @@ impl Log {
         }
     }
 
+    /// Removes a log on brokers with everything in it: its topics. For those who made it for a while
+    /// only, such as measurements. Of a directory it removes nothing; delete the directory.
+    pub async fn discard(config: Config) -> Result<(), OpenError> {
+        match config {
+            Config::Embedded(_) => Ok(()),
+            Config::Kafka(config) => KafkaLog::discard(config).await,
+        }
+    }
+
     /// A log in memory, gone with its last handle: one partition, no limit. For tests of roles;
     /// it has no thread of its own, so paused time works.
     pub fn memory(clock: Clock) -> Self {

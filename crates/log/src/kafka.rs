@@ -61,6 +61,11 @@ impl KafkaLog {
         })
     }
 
+    /// Deletes the topics.
+    pub(crate) async fn discard(config: Kafka) -> Result<(), OpenError> {
+        topics::discard(&Client::new(&config), &config).await
+    }
+
     /// Runs what blocks on a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,

@@ -73,6 +73,7 @@ impl From<Delivery> for v1::Delivery {
             content_type: delivery.content_type,
             data: delivery.data,
             province: delivery.province.map(String::from).unwrap_or_default(),
+            sequence: 0,
         }
     }
 }

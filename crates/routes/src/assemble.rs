@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use calendar::Calendars;
+use domain::Envelope;
 use territory::Territory;
 
 use crate::at::At;
 use crate::binding::Reach;
 use crate::check::{Check, list};
-use crate::destination_draft::{self, DestinationDraft};
+use crate::destination_draft::{self, DestinationDraft, Known};
 use crate::destination_file::DestinationsFile;
 use crate::problem::{Position, Problem};
 use crate::role::AgencyRole;
@@ -14,8 +15,9 @@ use crate::route::Route;
 use crate::route_draft::{self, RouteDraft};
 use crate::route_file::RouteFile;
 use crate::route_set::{RouteSet, Served};
-use crate::source::{self, Source};
+use crate::source::{self, Source, Templates};
 use crate::validity::Validity;
+use crate::warning;
 
 /// What is taken on some days already, by whom and where.
 struct Taken<'a> {
@@ -31,13 +33,21 @@ struct Taken<'a> {
 pub(crate) fn assemble(
     routes: &[Source<'_>],
     destinations: &[Source<'_>],
+    templates: Templates<'_>,
     calendars: &Calendars,
 ) -> Result<RouteSet, Vec<Problem>> {
     let mut problems = Vec::new();
     let route_drafts = read_routes(routes, calendars, &mut problems);
     let in_routes = problems.len();
     let destination_drafts = match Territory::embedded() {
-        Ok(territory) => read_destinations(destinations, calendars, &territory, &mut problems),
+        Ok(territory) => {
+            let known = Known {
+                calendars,
+                territory: &territory,
+                templates,
+            };
+            read_destinations(destinations, known, &mut problems)
+        }
         Err(error) => {
             problems.push(Problem {
                 file: "territory".to_owned(),
@@ -60,8 +70,13 @@ pub(crate) fn assemble(
         problems.sort();
         return Err(problems);
     }
-    let digest = source::digest([routes, destinations]);
-    Ok(index(route_drafts, destination_drafts, digest))
+    let digest = source::digest([routes, destinations, &used_templates(&destination_drafts)]);
+    let warnings = warning::gather(&route_drafts, &destination_drafts, calendars);
+    Ok(RouteSet {
+        digest,
+        warnings,
+        ..index(route_drafts, destination_drafts)
+    })
 }
 
 fn read_routes<'a>(
@@ -88,8 +103,7 @@ fn read_routes<'a>(
 
 fn read_destinations<'a>(
     sources: &[Source<'a>],
-    calendars: &Calendars,
-    territory: &Territory,
+    known: Known<'_>,
     problems: &mut Vec<Problem>,
 ) -> Vec<DestinationDraft<'a>> {
     let mut drafts = Vec::new();
@@ -97,14 +111,28 @@ fn read_destinations<'a>(
         let mut check = Check::new(name, problems);
         match serde_saphyr::from_str::<DestinationsFile>(text) {
             Ok(list) => {
-                let read =
-                    |raw| destination_draft::read(name, raw, calendars, territory, &mut check);
+                let read = |raw| destination_draft::read(name, raw, known, &mut check);
                 drafts.extend(list.iter().filter_map(read));
             }
             Err(error) => check.misshapen(&error),
         }
     }
     drafts
+}
+
+/// The templates of a set, each under the name of the destination that uses it.
+fn used_templates<'a>(drafts: &'a [DestinationDraft<'_>]) -> Vec<Source<'a>> {
+    let template = |draft: &'a DestinationDraft<'_>| {
+        let destination = &draft.binding.destination;
+        match &destination.terms.envelope {
+            Envelope::CloudEvent => None,
+            Envelope::Soap { template, .. } => Some(Source {
+                name: destination.id.as_str(),
+                text: template,
+            }),
+        }
+    };
+    drafts.iter().filter_map(template).collect()
 }
 
 fn one_version_a_day(drafts: &[RouteDraft<'_>], problems: &mut Vec<Problem>) {
@@ -230,11 +258,7 @@ fn apart(other: &Taken<'_>) -> String {
     format!("days other than those of {file}:{at}, {valid}")
 }
 
-fn index(
-    routes: Vec<RouteDraft<'_>>,
-    destinations: Vec<DestinationDraft<'_>>,
-    digest: String,
-) -> RouteSet {
+fn index(routes: Vec<RouteDraft<'_>>, destinations: Vec<DestinationDraft<'_>>) -> RouteSet {
     let mut by_procedure: BTreeMap<String, Vec<Served>> = BTreeMap::new();
     for draft in &routes {
         for (code, valid, _) in &draft.codes {
@@ -266,6 +290,7 @@ fn index(
             .map(|draft| draft.binding)
             .collect(),
         by_reach,
-        digest,
+        digest: String::new(),
+        warnings: Vec::new(),
     }
 }

@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use calendar::Calendars;
-use domain::{Destination, ProvinceCode, RetrySteps, Terms, UnitCode};
+use domain::{Destination, ProvinceCode, RetrySteps, UnitCode};
+use jiff::tz::Offset;
 use territory::{TWO_TIER_SINCE, Territory};
 
 use crate::at::At;
@@ -10,8 +11,11 @@ use crate::check::{Check, DURATION, SLUG, duration};
 use crate::destination_file::{DestinationFile, ProvincesFile, RetryFile, ServesFile};
 use crate::problem::Position;
 use crate::route_draft::calendar;
+use crate::source::Templates;
+use crate::terms_draft;
 
-const ENDPOINT: &str = "`grpc://host:port`, `grpc+unary://host:port` or `http://host:port/path`";
+const ENDPOINT: &str = "`grpc://host:port`, `grpc+unary://host:port` or `http://host:port/path` (with TLS `grpcs`, \
+                        `grpcs+unary`, `https`), `\"pull:\"` or `kafka:TOPIC`";
 const SERVES: &str = "`provinces: all`, a list of provinces, or a list of units";
 const AT_LEAST_ONE: &str = "a whole number from 1 on";
 
@@ -22,14 +26,25 @@ pub(crate) struct DestinationDraft<'a> {
     pub(crate) binding: DestinationBinding,
     /// Where it says what it serves.
     pub(crate) reaches: Vec<(Reach, Position)>,
+    /// Where it says whether it is idempotent.
+    pub(crate) idempotent_at: Option<Position>,
+    /// Where each of its outages stands.
+    pub(crate) outages_at: Vec<Position>,
+}
+
+/// What destinations are read against.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) calendars: &'a Calendars,
+    pub(crate) territory: &'a Territory,
+    pub(crate) templates: Templates<'a>,
 }
 
 /// Reads one destination; `None` when a problem was found.
 pub(crate) fn read<'a>(
     file: &'a str,
     raw: &At<DestinationFile>,
-    calendars: &Calendars,
-    territory: &Territory,
+    known: Known<'_>,
     check: &mut Check<'_>,
 ) -> Option<DestinationDraft<'a>> {
     let At {
@@ -42,13 +57,19 @@ pub(crate) fn read<'a>(
     let role = check.parsed("agency", raw.agency.as_ref(), at, SLUG);
     let agency = check.parsed("agency_id", raw.agency_id.as_ref(), at, SLUG);
     let endpoint = check.parsed("endpoint", raw.endpoint.as_ref(), at, ENDPOINT);
-    let calendar = calendar(check, raw.calendar.as_ref(), at, calendars);
+    let calendar = calendar(check, raw.calendar.as_ref(), at, known.calendars);
     let max_in_flight = count(check, "max_in_flight", raw.max_in_flight.as_ref(), at);
     let timeout = check.needed("timeout", raw.timeout.as_ref(), at, DURATION);
     let timeout = timeout.and_then(|text| check.value("timeout", text, DURATION, duration));
     let retry = retry(check, raw.retry.as_ref(), at);
     let valid = check.validity(raw.valid.as_ref(), at);
-    let reaches = serves(check, raw.serves.as_ref(), at, territory)?;
+    let offset = calendar
+        .as_ref()
+        .and_then(|id| known.calendars.get(id.as_str()))
+        .map_or(Offset::UTC, calendar::Calendar::offset);
+    let terms = terms_draft::read(check, raw, endpoint.as_ref(), offset, known.templates);
+    let reaches = serves(check, raw.serves.as_ref(), at, known.territory)?;
+    let terms = terms?;
     let destination = Destination {
         id: id?,
         agency: agency?,
@@ -57,7 +78,7 @@ pub(crate) fn read<'a>(
         max_in_flight: max_in_flight?,
         timeout: timeout?,
         retry: retry?,
-        terms: Terms::default(),
+        terms: terms.terms,
     };
     Some(DestinationDraft {
         file,
@@ -69,10 +90,12 @@ pub(crate) fn read<'a>(
             valid: valid?,
         },
         reaches,
+        idempotent_at: terms.idempotent_at,
+        outages_at: terms.outages_at,
     })
 }
 
-fn count(
+pub(crate) fn count(
     check: &mut Check<'_>,
     field: &str,
     number: Option<&At<u32>>,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::at::At;
 use crate::route_file::ValidFile;
+use crate::terms_file::{CanaryFile, EnvelopeFile, OutageFile, RateFile};
 
 /// A list of destinations: dated bindings of agencies and units to endpoints.
 pub(crate) type DestinationsFile = Vec<At<DestinationFile>>;
@@ -29,8 +30,14 @@ pub(crate) struct DestinationFile {
     /// For which units. A named unit wins over a named province, this over all.
     #[schemars(required)]
     pub(crate) serves: Option<At<ServesFile>>,
-    /// `grpc://host:port` (a stream), `grpc+unary://host:port` or `http://host:port/path`.
-    #[schemars(required, regex(pattern = r"^(grpc://|grpc\+unary://|http://)\S+$"))]
+    /// `grpc://host:port` (a stream), `grpc+unary://host:port` or `http://host:port/path`; with TLS `grpcs`,
+    /// `grpcs+unary`, `https`. `"pull:"` (in quotes): the agency fetches. `kafka:TOPIC`: a topic of its own.
+    #[schemars(
+        required,
+        regex(
+            pattern = r"^((grpcs?|grpcs?\+unary|https?)://\S+|pull:|kafka:[a-zA-Z0-9._-]{1,249})$"
+        )
+    )]
     pub(crate) endpoint: Option<At<String>>,
     /// The calendar of its working time.
     #[schemars(required)]
@@ -47,6 +54,28 @@ pub(crate) struct DestinationFile {
     /// The days on which it serves.
     #[schemars(required)]
     pub(crate) valid: Option<At<ValidFile>>,
+    /// Whether a repeat under the same id has no second effect; without this field, `true`.
+    pub(crate) idempotent: Option<At<bool>>,
+    /// Whether it answers what became of a delivery; without this field, `false`.
+    pub(crate) queryable: Option<At<bool>>,
+    /// How many deliveries it takes in a time, by contract.
+    pub(crate) rate: Option<At<RateFile>>,
+    /// When it is away by announcement.
+    #[serde(default)]
+    pub(crate) outages: Vec<At<OutageFile>>,
+    /// Whether it takes deliveries in its office hours only; without this field, `false`.
+    pub(crate) office_hours_only: Option<At<bool>>,
+    /// How to ask whether it works, without a delivery: `health` (gRPC) or `{get: /path}` (HTTP).
+    pub(crate) canary: Option<At<CanaryFile>>,
+    /// The name of the rules by which its replies are read.
+    #[schemars(regex(pattern = r"^[a-z0-9-]{1,63}$"))]
+    pub(crate) replies: Option<At<String>>,
+    /// Where its endpoint may lie: `host:port`, `*.suffix:port` or `a.b.c.d/bits:port`; without this field,
+    /// only where the endpoint itself says.
+    #[schemars(length(min = 1), inner(regex(pattern = r"^\S+:[0-9]{1,5}$")))]
+    pub(crate) allow: Option<At<Vec<At<String>>>>,
+    /// What a delivery is wrapped in; without this field, a CloudEvent.
+    pub(crate) envelope: Option<At<EnvelopeFile>>,
 }
 
 /// Units of a destination.

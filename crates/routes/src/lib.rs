@@ -8,18 +8,21 @@
 //!
 //! A file that is wrong in any way is refused with *every* [`Problem`] found, each with its place, what
 //! stands there and what was expected. What is valid has exactly one answer: one route for a procedure code
-//! on each day, at most one destination for an agency role and a unit on each day.
+//! on each day, at most one destination for an agency role and a unit on each day. What is valid and yet
+//! deserves a look is a [`Warning`].
 //!
-//! Pure but for [`RouteSet::load`], which reads the two directories. It does not decide a case, does not
+//! Pure but for [`RouteSet::load`], which reads the two directories and the templates beside destinations. It does not decide a case, does not
 //! compute a deadline (`calendar` does) and does not follow units through mergers (`territory` does).
 
 mod assemble;
 mod at;
 mod binding;
 mod check;
+mod conflict;
 mod cycle;
 mod destination_draft;
 mod destination_file;
+mod outage_draft;
 mod problem;
 mod role;
 mod route;
@@ -30,7 +33,10 @@ mod schema;
 mod shape;
 mod source;
 mod step_draft;
+mod terms_draft;
+mod terms_file;
 mod validity;
+mod warning;
 
 pub use binding::{DestinationBinding, NoDestination, Provinces, Serves};
 pub use problem::{Position, Problem};
@@ -40,3 +46,4 @@ pub use route_set::{NoRoute, RouteSet};
 pub use schema::json_schema;
 pub use source::Source;
 pub use validity::Validity;
+pub use warning::Warning;

@@ -54,7 +54,8 @@ pub(crate) fn read<'a>(
     let legal_basis = check.words("legal_basis", raw.legal_basis.as_ref(), at, basis);
     let codes = codes(check, raw, at, valid);
     let cut_off = cut_off?;
-    let steps = step_draft::read_all(check, raw, at, cut_off);
+    let policy = boundary.as_ref().map(|boundary| boundary.policy);
+    let steps = step_draft::read_all(check, raw, at, cut_off, policy);
 
     let (valid, codes, steps) = (valid?, codes?, steps?);
     let route_id: RouteId = format!("{}@{}", id?, valid.from).parse().ok()?;

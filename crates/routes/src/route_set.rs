@@ -7,8 +7,8 @@ use domain::{
 use jiff::civil::Date;
 
 use crate::{
-    AgencyRole, DestinationBinding, NoDestination, Problem, Route, Source, Validity, assemble,
-    binding::Reach, source,
+    AgencyRole, DestinationBinding, NoDestination, Problem, Route, Source, Validity, Warning,
+    assemble, binding::Reach, source,
 };
 
 /// Routes and destinations that were validated together. Immutable: share it behind an `Arc`, and replace
@@ -20,6 +20,7 @@ pub struct RouteSet {
     pub(crate) bindings: Vec<DestinationBinding>,
     pub(crate) by_reach: BTreeMap<AgencyRole, BTreeMap<Reach, Vec<usize>>>,
     pub(crate) digest: String,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// The days of receipt on which a route version serves a procedure code.
@@ -46,7 +47,7 @@ struct OtherDays<'a>(&'a [(Validity, RouteId)]);
 // === impl RouteSet ===
 
 impl RouteSet {
-    /// Reads every `*.yaml` of the two directories; a calendar named in them must be among `calendars`.
+    /// Reads every `*.yaml` of the two directories, and the templates that destinations name; a calendar named in them must be among `calendars`.
     ///
     /// # Errors
     /// Every problem that was found, ordered by place.
@@ -66,7 +67,8 @@ impl RouteSet {
             .iter()
             .map(source::OwnedSource::as_source)
             .collect();
-        Self::from_sources(&routes, &destinations, calendars)
+        let templates = |name: &str| source::read_template(destinations_dir, name);
+        assemble::assemble(&routes, &destinations, &templates, calendars)
     }
 
     /// The routes and destinations of `deploy`, for the demo and for tests.
@@ -77,7 +79,7 @@ impl RouteSet {
         Self::from_sources(source::ROUTES, source::DESTINATIONS, calendars)
     }
 
-    /// Validates texts that are already in memory.
+    /// Validates texts that are already in memory; a destination among them cannot name a template.
     ///
     /// # Errors
     /// Every problem that was found, ordered by place.
@@ -86,7 +88,8 @@ impl RouteSet {
         destinations: &[Source<'_>],
         calendars: &Calendars,
     ) -> Result<Self, Vec<Problem>> {
-        assemble::assemble(routes, destinations, calendars)
+        let templates = |_: &str| Err("these destinations lie in no directory".to_owned());
+        assemble::assemble(routes, destinations, &templates, calendars)
     }
 
     /// The route version that serves a procedure for dossiers received on that day.
@@ -173,6 +176,11 @@ impl RouteSet {
     /// All destinations with what they serve and when.
     pub fn bindings(&self) -> impl Iterator<Item = &DestinationBinding> {
         self.bindings.iter()
+    }
+
+    /// What is valid and yet deserves a look, ordered by place.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// A short digest of the names and texts of all files; equal for equal files wherever they lie.

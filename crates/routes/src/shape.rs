@@ -40,9 +40,22 @@ pub(crate) fn words(error: &Error) -> (String, String) {
                 "no whole number stands here".to_owned(),
                 "a whole number".to_owned(),
             ),
+            "boolean" => (
+                "no truth value stands here".to_owned(),
+                "`true` or `false`".to_owned(),
+            ),
             other => (format!("no {other} stands here"), any),
         },
-        other => (without_place(other), any),
+        other => {
+            let found = without_place(other);
+            let is_colon = found.starts_with("mapping values are not allowed");
+            let quotes = if is_colon {
+                "; a value that ends with `:` stands in quotes"
+            } else {
+                ""
+            };
+            (found, any + quotes)
+        }
     }
 }
 

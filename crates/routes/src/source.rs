@@ -1,4 +1,6 @@
-use std::{fs, io, path::Path};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -18,6 +20,11 @@ pub(crate) struct OwnedSource {
     name: String,
     text: String,
 }
+
+/// The text of a template beside the destination files, or why there is none.
+pub(crate) type Templates<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
+const LARGEST_TEMPLATE: u64 = 64 * 1024;
 
 macro_rules! deployed {
     ($($path:literal),+ $(,)?) => {
@@ -93,8 +100,20 @@ pub(crate) fn read_dir(dir: &Path) -> (Vec<OwnedSource>, Vec<Problem>) {
     (sources, problems)
 }
 
+/// The text of a template in a directory, or why there is none.
+pub(crate) fn read_template(dir: &Path, name: &str) -> Result<String, String> {
+    let mut text = String::new();
+    let file = File::open(dir.join(name));
+    file.and_then(|file| file.take(LARGEST_TEMPLATE + 1).read_to_string(&mut text))
+        .map_err(|error| format!("it cannot be read: {error}"))?;
+    if text.len() as u64 > LARGEST_TEMPLATE {
+        return Err("it is over 64 KiB".to_owned());
+    }
+    Ok(text)
+}
+
 /// Twelve hexadecimal digits over names (without their directories) and texts.
-pub(crate) fn digest(kinds: [&[Source<'_>]; 2]) -> String {
+pub(crate) fn digest(kinds: [&[Source<'_>]; 3]) -> String {
     let mut hash = Sha256::new();
     for sources in kinds {
         let mut files: Vec<(&str, &str)> = sources

@@ -8,7 +8,7 @@ use crate::check::{CLOCK, Check, SLUG, clock, list};
 use crate::cycle;
 use crate::problem::Position;
 use crate::role::AgencyRole;
-use crate::route::{Step, Text, UnitRule};
+use crate::route::{BoundaryPolicy, Step, Text, UnitRule};
 use crate::route_file::{RouteFile, StepFile, TextFile};
 
 pub(crate) const WITHIN: &str =
@@ -21,6 +21,7 @@ pub(crate) fn read_all(
     raw: &RouteFile,
     at: Position,
     cut_off: Option<Time>,
+    policy: Option<BoundaryPolicy>,
 ) -> Option<Vec<(Step, Position)>> {
     let files = check.list("steps", raw.steps.as_ref(), at, "at least one step");
     if files.is_empty() {
@@ -33,7 +34,10 @@ pub(crate) fn read_all(
         check.about("step", file.value.id.as_ref());
         let after = after(check, &file.value, &ids);
         match step(check, file, after.clone().unwrap_or_default(), cut_off) {
-            Some(step) => steps.push(step),
+            Some((step, agency)) => {
+                sound &= stays_inside(check, &file.value, &step, policy);
+                steps.push((step, agency));
+            }
             None => sound = false,
         }
         sound &= after.is_some();
@@ -93,6 +97,22 @@ fn step(
         legal_basis: legal_basis?,
     };
     Some((step, agency?.position))
+}
+
+/// Work that may not leave the competent unit cannot go to the province above it.
+fn stays_inside(
+    check: &mut Check<'_>,
+    raw: &StepFile,
+    step: &Step,
+    policy: Option<BoundaryPolicy>,
+) -> bool {
+    let leaves = step.unit == UnitRule::Province && policy == Some(BoundaryPolicy::Strict);
+    if let Some(unit) = raw.unit.as_ref().filter(|_| leaves) {
+        let found = "`unit` is `province`, but the boundary is `strict`, so that work may not leave the competent unit";
+        let expected = "`competent`, or a `boundary.policy` of `province` or `national`";
+        check.problem(unit.position, found, expected);
+    }
+    !leaves
 }
 
 fn after(check: &mut Check<'_>, raw: &StepFile, ids: &[&At<String>]) -> Option<Vec<StepId>> {

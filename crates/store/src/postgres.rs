@@ -50,6 +50,11 @@ impl Postgres {
         Ok(store)
     }
 
+    /// Drops the schema with everything in it.
+    pub(crate) async fn discard(config: &PostgresConfig) -> Result<(), OpenError> {
+        Pool::open(config).await?.drop_schema().await
+    }
+
     async fn get(&self, table: &'static Table, keys: &[Row]) -> Result<Vec<Row>, ReadError> {
         let length = check::keys(table, keys).map_err(|error| ReadError::Fatal(Arc::new(error)))?;
         let sql = sql::get(table, length, Dialect::Postgres);

@@ -28,6 +28,15 @@ impl Store {
         })
     }
 
+    /// Removes a store on a server with everything in it: its whole schema. For those who made it for a
+    /// while only, such as measurements. Of a file it removes nothing; delete the file.
+    pub async fn discard(config: &Config) -> Result<(), OpenError> {
+        match config {
+            Config::Sqlite(_) => Ok(()),
+            Config::Postgres(config) => Postgres::discard(config).await,
+        }
+    }
+
     /// A store over any back end.
     #[must_use]
     pub fn wrap(backend: impl Backend) -> Self {

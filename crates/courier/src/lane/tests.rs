@@ -1,10 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use domain::{AttemptClass::*, RecordId};
 use proptest::prelude::*;
 
 use super::*;
-use crate::entry::Place;
+use crate::entry::{DossierMark, Place};
+use crate::sidelines::Marks;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -12,13 +14,58 @@ fn id(n: u64) -> DeliveryId {
     DeliveryId::from(*RecordId::of("test", &[&n.to_string()]).as_bytes())
 }
 
-fn limits(max_in_flight: usize) -> Limits {
-    Limits {
-        max_in_flight,
-        rest_after: 5,
-        first_rest: Duration::from_secs(1),
-        longest_rest: Duration::from_secs(60),
+fn breaker() -> BreakerRules {
+    BreakerRules {
+        in_a_row: 5,
+        failed_in_a_row: 10,
+        window: Duration::from_secs(60),
+        minimum: 20,
+        failed_percent: 50,
+        silent_percent: 30,
+        first_probe: Duration::from_secs(1),
+        longest_probe: Duration::from_secs(60),
     }
+}
+
+/// Made once: it is counted through, and properties need thousands.
+static CALENDAR: LazyLock<Calendar> = LazyLock::new(|| {
+    let calendars = calendar::Calendars::built_in().unwrap();
+    calendars.get("national-office").unwrap().clone()
+});
+
+fn setup(max_in_flight: usize) -> Setup {
+    Setup {
+        calendar: CALENDAR.clone(),
+        plan: plan(),
+        timeout: Duration::from_secs(10),
+        max_in_flight,
+        breaker: Some(breaker()),
+        rate: Rate::default(),
+        outages: Vec::new(),
+        office_hours_only: false,
+        idempotent: true,
+        queryable: false,
+        canary: false,
+    }
+}
+
+/// A lane whose limit has found its cap.
+fn lane(max_in_flight: usize) -> Lane {
+    settled_in(setup(max_in_flight))
+}
+
+fn is_open(lane: &Lane) -> bool {
+    lane.breaker.open().is_some()
+}
+
+fn settled_in(setup: Setup) -> Lane {
+    let limit = setup.max_in_flight;
+    let mut lane = Lane::new(setup);
+    lane.restore(Kept {
+        limit,
+        ..Kept::default()
+    });
+    lane
 }
 
 /// Waits of 10, 100 and 1,000 seconds, four attempts.
@@ -39,6 +86,9 @@ fn entry(n: u64, dossier: u64, due_at: i64) -> Entry {
         next_at: Millis(0),
         tries: 0,
         charged: 0,
+        doubtful: false,
+        announced: 100,
+        marks: Marks::default(),
     }
 }
 
@@ -48,7 +98,7 @@ fn answer(class: AttemptClass) -> Answer {
 
 #[track_caller]
 fn settle(lane: &mut Lane, id: DeliveryId, class: AttemptClass, now: Millis) -> Settled {
-    lane.answered(id, &answer(class), now, DAY, &plan())
+    lane.answered(id, &answer(class), Duration::from_millis(5), now)
         .expect("it is in flight")
 }
 
@@ -56,7 +106,7 @@ const NOW: Millis = Millis(1_000_000);
 
 #[test]
 fn the_least_remaining_legal_time_goes_first() {
-    let mut lane = Lane::new(limits(2));
+    let mut lane = lane(2);
     for (n, due_at) in [(1, 300), (2, 100), (3, 200), (4, 100)] {
         lane.add(entry(n, n, due_at), NOW);
     }
@@ -68,7 +118,7 @@ fn the_least_remaining_legal_time_goes_first() {
 
 #[test]
 fn a_dossier_is_handed_over_in_its_own_order_and_holds_back_nobody_else() {
-    let mut lane = Lane::new(limits(10));
+    let mut lane = lane(10);
     lane.add(entry(1, 7, 900), NOW);
     lane.add(entry(2, 7, 100), NOW); // more urgent, and still behind
     lane.add(entry(3, 8, 500), NOW);
@@ -81,7 +131,7 @@ fn a_dossier_is_handed_over_in_its_own_order_and_holds_back_nobody_else() {
 
 #[test]
 fn a_dead_letter_lets_the_next_one_of_its_dossier_pass() {
-    let mut lane = Lane::new(limits(10));
+    let mut lane = lane(10);
     lane.add(entry(1, 7, 1), NOW);
     lane.add(entry(2, 7, 2), NOW);
     lane.take(NOW);
@@ -89,27 +139,27 @@ fn a_dead_letter_lets_the_next_one_of_its_dossier_pass() {
         settle(&mut lane, id(1), Permanent, NOW).ruling,
         Ruling::Dead
     );
-    assert_eq!(lane.counts().dead, 1);
+    assert_eq!(lane.line().counts().dead, 1);
     assert_eq!(lane.take(NOW), [id(2)]);
     // Redriven while the second one is in flight: it waits for that one.
     lane.add(entry(1, 7, 1), NOW);
-    assert_eq!((lane.take(NOW).len(), lane.counts().dead), (0, 0));
+    assert_eq!((lane.take(NOW).len(), lane.line().counts().dead), (0, 0));
     settle(&mut lane, id(2), Accepted, NOW);
     assert_eq!(lane.take(NOW), [id(1)]);
 }
 
 #[test]
 fn a_redriven_one_goes_before_the_waiting_ones_of_its_dossier() {
-    let mut lane = Lane::new(limits(10));
+    let mut lane = lane(10);
     lane.add(entry(2, 7, 2), NOW);
     lane.add(entry(1, 7, 9), NOW);
     assert_eq!(lane.take(NOW), [id(1)]);
-    assert_eq!(lane.counts().behind, 1);
+    assert_eq!(lane.line().counts().behind, 1);
 }
 
 #[test]
 fn attempts_are_used_up_by_failures_at_the_destination_only() {
-    let mut lane = Lane::new(limits(1));
+    let mut lane = lane(1);
     lane.add(entry(1, 1, 1), NOW);
     let mut at = NOW;
     for class in [
@@ -135,30 +185,30 @@ fn attempts_are_used_up_by_failures_at_the_destination_only() {
 
 #[test]
 fn a_passed_deadline_ends_nothing() {
-    let mut lane = Lane::new(limits(1));
+    let mut lane = lane(1);
     lane.add(entry(1, 1, 0), NOW);
     lane.take(NOW);
-    let settled = lane.answered(id(1), &answer(Retryable), NOW, Duration::ZERO, &plan());
+    let settled = lane.answered(id(1), &answer(Retryable), Duration::ZERO, NOW);
     assert!(matches!(settled.unwrap().ruling, Ruling::Again { .. }));
 }
 
 #[test]
 fn the_wait_is_at_least_what_the_destination_asked_for() {
-    let mut lane = Lane::new(limits(1));
+    let mut lane = lane(1);
     lane.add(entry(1, 1, 0), NOW);
     lane.take(NOW);
     let asked = answer(Retryable).asking(Some(Duration::from_secs(77)));
-    let settled = lane.answered(id(1), &asked, NOW, DAY, &plan()).unwrap();
+    let settled = lane.answered(id(1), &asked, Duration::ZERO, NOW).unwrap();
     let Ruling::Again { at } = settled.ruling else {
         panic!("{settled:?}");
     };
     assert_eq!(at, NOW.plus(Duration::from_secs(77)));
-    assert_eq!(lane.next_wake(), Some(at));
+    assert_eq!(lane.next_wake(NOW), Some(at));
 }
 
 /// Five of ten, all unreachable; the lane rests.
 fn resting() -> Lane {
-    let mut lane = Lane::new(limits(5));
+    let mut lane = lane(5);
     for n in 1..=10 {
         lane.add(entry(n, n, i64::try_from(n).unwrap()), NOW);
     }
@@ -167,23 +217,21 @@ fn resting() -> Lane {
         .iter()
         .map(|id| settle(&mut lane, *id, Unreachable, NOW).change)
         .collect();
-    assert_eq!(changes, [None, None, None, None, Some(Change::Rests)]);
+    assert_eq!(changes, [None, None, None, None, Some(Change::Opened)]);
     lane
 }
 
 #[test]
 fn a_lane_rests_when_the_destination_is_to_blame_and_charges_nothing() {
     let mut lane = resting();
-    assert!(
-        lane.resting()
-            .unwrap()
-            .reason
-            .contains("5 attempts in a row failed")
-    );
+    let hold = lane.hold(NOW).unwrap();
+    assert_eq!(hold.word(), "breaker");
+    let words = hold.words(None).to_string();
+    assert!(words.contains("5 attempts in a row failed"), "{words}");
     assert_eq!(lane.take(NOW), []);
     let mut now = NOW;
     for span in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
-        let due = lane.next_wake().expect("a probe is planned");
+        let due = lane.next_wake(NOW).expect("a probe is planned");
         assert_eq!(due, now.plus(Duration::from_secs(span)));
         assert_eq!(lane.take(Millis(due.0 - 1)), []);
         now = due;
@@ -197,74 +245,79 @@ fn a_lane_rests_when_the_destination_is_to_blame_and_charges_nothing() {
         assert!(matches!(settled.ruling, Ruling::Again { .. }));
         assert_eq!(settled.entry.charged, 0);
     }
-    let probe = lane.take(lane.next_wake().unwrap());
+    let probe = lane.take(lane.next_wake(NOW).unwrap());
     assert_eq!(
         settle(&mut lane, probe[0], Accepted, now).change,
-        Some(Change::Opens)
+        Some(Change::Closed)
     );
-    assert!(lane.resting().is_none());
-    assert_eq!(lane.take(now.plus(DAY)).len(), 5);
+    assert!(!is_open(&lane));
+    assert_eq!(lane.take(now.plus(DAY)).len(), 1, "slowly at first");
 }
 
 #[test]
 fn a_busy_answer_neither_opens_nor_blames() {
-    let mut lane = resting();
-    let now = lane.next_wake().unwrap();
-    let probe = lane.take(now);
-    let settled = settle(&mut lane, probe[0], Retryable, now);
-    assert_eq!((settled.change, settled.entry.charged), (None, 0));
-    assert!(lane.resting().is_some());
-
-    let mut lane = Lane::new(limits(10));
+    let busy = answer(Retryable).overloaded(true);
+    let mut ten = lane(10);
     for n in 1..=10 {
-        lane.add(entry(n, n, 1), NOW);
+        ten.add(entry(n, n, 1), NOW);
     }
-    for (n, id) in lane.take(NOW).into_iter().enumerate() {
-        let class = if n % 4 == 3 { Retryable } else { Unreachable };
-        assert_eq!(settle(&mut lane, id, class, NOW).change, None);
+    for (n, id) in ten.take(NOW).into_iter().enumerate() {
+        let answer = if n % 4 == 3 {
+            busy.clone()
+        } else {
+            answer(Unreachable)
+        };
+        let settled = ten.answered(id, &answer, Duration::ZERO, NOW);
+        assert_eq!(settled.unwrap().change, None);
     }
+    assert!(!is_open(&ten));
+}
+
+#[test]
+fn a_probe_that_finds_the_destination_busy_finds_it_at_work() {
+    let mut lane = resting();
+    let now = lane.next_wake(NOW).unwrap();
+    let probe = lane.take(now);
+    let failed = settle(&mut lane, probe[0], Retryable, now);
+    assert_eq!((failed.change, failed.entry.charged), (None, 0));
+    let now = lane.next_wake(now).unwrap();
+    let probe = lane.take(now);
+    let busy = answer(Retryable).overloaded(true);
+    let settled = lane.answered(probe[0], &busy, Duration::ZERO, now);
+    assert_eq!(settled.unwrap().change, Some(Change::Closed));
 }
 
 #[test]
 fn one_delivery_that_never_succeeds_does_not_keep_the_lane_shut() {
     let mut lane = resting();
-    let now = lane.next_wake().unwrap();
+    let now = lane.next_wake(NOW).unwrap();
     let poison = lane.take(now)[0];
     settle(&mut lane, poison, Timeout, now);
-    let now = lane.next_wake().unwrap();
+    let now = lane.next_wake(NOW).unwrap();
     let probe = lane.take(now)[0];
     assert_ne!(probe, poison, "the next probe is another delivery");
     assert_eq!(
         settle(&mut lane, probe, Accepted, now).change,
-        Some(Change::Opens)
+        Some(Change::Closed)
     );
-}
-
-#[test]
-fn a_closed_lane_takes_everything_in_and_gives_nothing() {
-    let mut lane = Lane::closed("no such destination".to_owned());
-    lane.add(entry(1, 1, 1), NOW);
-    assert_eq!(lane.take(Millis::MAX), []);
-    assert_eq!((lane.next_wake(), lane.counts().queued), (None, 1));
-    assert_eq!(lane.resting().unwrap().next_probe, None);
 }
 
 #[test]
 fn one_that_could_not_be_sent_goes_back_unchanged() {
     let mut lane = resting();
-    let now = lane.next_wake().unwrap();
+    let now = lane.next_wake(NOW).unwrap();
     let probe = lane.take(now)[0];
-    let entry = *lane.entry(probe).unwrap();
+    let entry = *lane.line().entry(probe).unwrap();
     lane.put_back(probe, now);
-    assert_eq!(lane.entry(probe), Some(&entry));
-    assert_eq!(lane.counts().in_flight, 0);
+    assert_eq!(lane.line().entry(probe), Some(&entry));
+    assert_eq!(lane.line().counts().in_flight, 0);
     assert_eq!(lane.take(now).len(), 1);
 }
 
 #[test]
 fn the_oldest_counts_dead_letters_too() {
-    let mut lane = Lane::new(limits(1));
-    assert_eq!(lane.oldest(), None);
+    let mut lane = lane(1);
+    assert_eq!(lane.line().oldest(), None);
     lane.add(
         Entry {
             opened_at: Millis(50),
@@ -273,7 +326,7 @@ fn the_oldest_counts_dead_letters_too() {
         NOW,
     );
     lane.add_dead(id(9), Millis(20));
-    assert_eq!(lane.oldest(), Some(Millis(20)));
+    assert_eq!(lane.line().oldest(), Some(Millis(20)));
     lane.add(
         Entry {
             opened_at: Millis(20),
@@ -281,7 +334,10 @@ fn the_oldest_counts_dead_letters_too() {
         },
         NOW,
     );
-    assert_eq!((lane.oldest(), lane.counts().dead), (Some(Millis(20)), 0));
+    assert_eq!(
+        (lane.line().oldest(), lane.line().counts().dead),
+        (Some(Millis(20)), 0)
+    );
 }
 
 #[derive(Clone, Debug)]
@@ -336,7 +392,7 @@ impl Model {
         let n = self.number(id);
         let entry = self.open[&n];
         assert!(self.flying.insert(n), "taken twice");
-        let (resting, due) = (lane.resting().is_some(), entry.next_at.0 <= self.now);
+        let (resting, due) = (is_open(lane), entry.next_at.0 <= self.now);
         assert!(resting || due, "taken before its time");
         let earlier = self
             .open
@@ -374,6 +430,7 @@ impl Model {
                         self.open.remove(&n);
                         self.delivered += 1;
                     }
+                    Ruling::Unknown => panic!("repeats are harmless here"),
                     Ruling::Dead => {
                         self.open.remove(&n);
                         self.dead.insert(n, settled.entry);
@@ -406,7 +463,7 @@ impl Model {
     }
 
     fn check(&self, lane: &Lane) {
-        let counts = lane.counts();
+        let counts = lane.line().counts();
         let open = counts.queued + counts.delayed + counts.behind + counts.in_flight;
         assert_eq!((open, counts.dead), (self.open.len(), self.dead.len()));
         assert_eq!(counts.in_flight, self.flying.len());
@@ -415,7 +472,7 @@ impl Model {
             open + counts.dead + self.delivered
         );
         for entry in self.open.values() {
-            assert_eq!(lane.entry(entry.id), Some(entry));
+            assert_eq!(lane.line().entry(entry.id), Some(entry));
         }
     }
 }
@@ -426,7 +483,7 @@ proptest! {
     fn order_holds_and_nothing_is_lost(
         acts in prop::collection::vec(acts(), 1..200), room in 1_usize..6,
     ) {
-        let mut lane = Lane::new(limits(room));
+        let mut lane = lane(room);
         let mut model = Model { now: 1_000, ..Model::default() };
         for act in &acts {
             model.act(&mut lane, act);
@@ -439,7 +496,7 @@ proptest! {
     fn a_lane_drains_once_its_destination_works(
         acts in prop::collection::vec(acts(), 1..200), room in 1_usize..6,
     ) {
-        let mut lane = Lane::new(limits(room));
+        let mut lane = lane(room);
         let mut model = Model { now: 1_000, ..Model::default() };
         for act in &acts {
             model.act(&mut lane, act);
@@ -449,13 +506,13 @@ proptest! {
             settle(&mut lane, id(n), Accepted, Millis(model.now));
         }
         let mut now = Millis(model.now);
-        while let Some(wake) = lane.next_wake() {
+        while let Some(wake) = lane.next_wake(NOW) {
             now = now.max(wake);
             for id in lane.take(now) {
                 settle(&mut lane, id, Accepted, now);
             }
         }
-        let counts = lane.counts();
+        let counts = lane.line().counts();
         prop_assert_eq!(Counts { dead: counts.dead, ..Counts::default() }, counts);
     }
 
@@ -465,13 +522,13 @@ proptest! {
         let mut lane = resting();
         let mut now = NOW;
         for _ in 0..failed_probes {
-            now = lane.next_wake().expect("a probe is planned").max(now);
+            now = lane.next_wake(NOW).expect("a probe is planned").max(now);
             let probe = lane.take(now)[0];
             settle(&mut lane, probe, Unreachable, now);
         }
-        let wake = lane.next_wake().expect("a probe is planned");
+        let wake = lane.next_wake(NOW).expect("a probe is planned");
         prop_assert!(wake <= now.plus(Duration::from_secs(60)));
         let probe = lane.take(wake)[0];
-        prop_assert_eq!(settle(&mut lane, probe, Duplicate, wake).change, Some(Change::Opens));
+        prop_assert_eq!(settle(&mut lane, probe, Duplicate, wake).change, Some(Change::Closed));
     }
 }

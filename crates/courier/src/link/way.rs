@@ -88,8 +88,17 @@ impl Reach {
     }
 
     pub(crate) fn url(&self) -> String {
+        format!("{}{}", self.base(), self.path())
+    }
+
+    /// The address without its path.
+    pub(crate) fn base(&self) -> String {
         let scheme = if self.peer.tls { "https" } else { "http" };
-        format!("{scheme}://{}", self.peer)
+        format!("{scheme}://{}", self.peer.authority)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.peer.path
     }
 
     /// How many connections are worth keeping.

@@ -3,6 +3,7 @@
 
 mod baseline;
 mod child;
+mod courier;
 mod echo;
 mod figure;
 mod isolation;
@@ -15,7 +16,7 @@ mod throughput;
 use std::time::Duration;
 
 use crate::{
-    cli::{BenchArgs, Output},
+    cli::{BenchArgs, BenchRole, Output},
     command::up::any_signal,
     exit::Failure,
     output,
@@ -35,6 +36,11 @@ pub(crate) struct Bench {
 /// # Errors
 /// The system under test cannot be started, or a figure misses its target.
 pub async fn run(args: BenchArgs, settings: Settings, format: Output) -> Result<(), Failure> {
+    match &args.role {
+        None => {}
+        Some(BenchRole::Courier(args)) => return courier::run(args, settings, format).await,
+        Some(BenchRole::CourierEndpoint) => return Ok(courier::serve_endpoints().await?),
+    }
     tokio::select! {
         report = measure(&args, &settings) => finish(report?, format),
         signal = any_signal() => {
@@ -49,9 +55,13 @@ fn finish(report: Report, format: Output) -> Result<(), Failure> {
         Output::Json => output::json(&report)?,
         Output::Table => report.print(),
     }
-    let missed: Vec<&str> = report
-        .figures
-        .iter()
+    judge(&report.figures)
+}
+
+/// A finding when a figure misses its target.
+fn judge<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Result<(), Failure> {
+    let missed: Vec<&str> = figures
+        .into_iter()
         .filter(|figure| figure.met == Some(false))
         .map(|figure| figure.name.as_str())
         .collect();

@@ -48,6 +48,30 @@ pub(super) async fn prepare(
     }
 }
 
+/// Deletes all topics; one that is not there is no fault.
+pub(super) async fn discard(client: &Client, config: &Kafka) -> Result<(), OpenError> {
+    let admin: Result<AdminClient<Context>, _> =
+        client.config().create_with_context(Context::new("admin"));
+    let admin = admin.map_err(|error| OpenError::Setting {
+        reason: error.to_string(),
+    })?;
+    let refused = |topic: &str, reason: String| OpenError::Topic {
+        topic: topic.to_owned(),
+        reason,
+    };
+    let names = Topic::ALL.map(|topic| client.name(topic));
+    let options = AdminOptions::new().operation_timeout(Some(config.open_timeout));
+    let deleted = admin.delete_topics(&names, &options).await;
+    let deleted = deleted.map_err(|error| refused(names[0], error.to_string()))?;
+    for result in deleted {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((topic, code)) => return Err(refused(&topic, code.to_string())),
+        }
+    }
+    Ok(())
+}
+
 async fn create(client: &Client, config: &Kafka, missing: &[Topic]) -> Result<(), OpenError> {
     let refused = |topic: Topic, reason: String| OpenError::Topic {
         topic: client.name(topic).to_owned(),

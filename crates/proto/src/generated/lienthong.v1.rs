@@ -1316,6 +1316,9 @@ pub struct Delivery {
     /// The province that does the step in the unit's place: two digits; otherwise empty.
     #[prost(string, tag = "23")]
     pub province: ::prost::alloc::string::String,
+    /// The delivery's number within its dossier, from one, where whoever wrote it counts; otherwise zero.
+    #[prost(uint64, tag = "24")]
+    pub sequence: u64,
 }
 /// What the agency says of one delivery.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::civil::{Date, date};
 use routes::{BoundaryPolicy, NoRoute, RouteSet, UnitRule, json_schema};
 
-use crate::good::calendars;
+use crate::good::{DESTINATIONS, ROUTE, calendars, read};
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
@@ -47,6 +47,16 @@ fn the_schemas_are_those_of_this_version() {
             "{name} is old: run `cargo run -p routes --example schemas`"
         );
     }
+}
+
+#[test]
+fn the_example_of_the_documentation_is_valid() {
+    let docs = fs::read_to_string(deploy().join("../docs/destinations.md")).unwrap();
+    let (_, example) = docs.split_once("```yaml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let (justice, _) = DESTINATIONS.split_once("- id: police-38").unwrap();
+    let set = read(ROUTE, &format!("{justice}{example}")).unwrap();
+    assert_eq!(set.warnings(), []);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use crate::good::{DESTINATIONS, ROUTE, read, with};
 
-const ENDPOINT: &str = "`grpc://host:port`, `grpc+unary://host:port` or `http://host:port/path`";
+const ENDPOINT: &str = "`grpc://host:port`, `grpc+unary://host:port` or `http://host:port/path` (with TLS `grpcs`, \
+                        `grpcs+unary`, `https`), `\"pull:\"` or `kafka:TOPIC`";
 
 /// Changes one part of the valid destinations; the problems that this makes, one a line.
 #[track_caller]
@@ -40,7 +41,8 @@ fn shapes() {
         "id: police-38",
         "name: police-38",
         "d.yaml:11:3: `name` is no field here; expected one of `id`, `agency`, `agency_id`, `serves`, `endpoint`, \
-         `calendar`, `max_in_flight`, `timeout`, `retry`, `valid`",
+         `calendar`, `max_in_flight`, `timeout`, `retry`, `valid`, `idempotent`, `queryable`, `rate`, `outages`, \
+         `office_hours_only`, `canary`, `replies`, `allow`, `envelope`",
     );
 }
 

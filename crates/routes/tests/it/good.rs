@@ -80,3 +80,10 @@ pub(crate) fn read(route: &str, destinations: &str) -> Result<RouteSet, String> 
         lines.join("\n")
     })
 }
+
+/// The valid destinations, with an endpoint and further lines, from line 21 on, for `police-38`.
+pub(crate) fn with_terms(endpoint: &str, terms: &str) -> String {
+    let text = with(DESTINATIONS, "grpc+unary://127.0.0.1:7102", endpoint);
+    let lines = terms.lines().map(|line| format!("  {line}\n"));
+    text + &lines.collect::<String>()
+}

@@ -11,4 +11,7 @@ mod good;
 mod properties;
 mod route_problems;
 mod step_problems;
+mod terms;
+mod terms_problems;
 mod versions;
+mod warnings;

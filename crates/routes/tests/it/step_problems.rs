@@ -83,6 +83,22 @@ fn values() {
 }
 
 #[test]
+fn work_that_stays_in_the_unit_does_not_go_to_the_province() {
+    let strict = with(ROUTE, "policy: province", "policy: strict");
+    let route = with(
+        &strict,
+        "police\n    unit: competent",
+        "police\n    unit: province",
+    );
+    assert_eq!(
+        read(&route, DESTINATIONS).unwrap_err(),
+        "r.yaml:24:11: step `residence`: `unit` is `province`, but the boundary is `strict`, so that work may not leave \
+         the competent unit; expected `competent`, or a `boundary.policy` of `province` or `national`"
+    );
+    assert!(read(&strict, DESTINATIONS).is_ok());
+}
+
+#[test]
 fn names() {
     check(
         "after: [civil-status]",

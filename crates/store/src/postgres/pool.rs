@@ -94,6 +94,14 @@ impl Pool {
         Ok(pool)
     }
 
+    pub(super) async fn drop_schema(&self) -> Result<(), OpenError> {
+        let lease = self.lease().await.map_err(|error| self.explain(error))?;
+        let drop = format!("drop schema if exists {} cascade", quoted(&self.schema));
+        let client = &lease.connection.client;
+        let dropped = client.batch_execute(&drop).await;
+        dropped.map_err(|error| self.explain(error))
+    }
+
     pub(super) fn schema(&self) -> &str {
         &self.schema
     }

@@ -31,6 +31,11 @@ pub(crate) struct Report {
     pub(crate) figures: Vec<Figure>,
 }
 
+/// The columns of a table of figures.
+pub(crate) const HEADINGS: [&str; 8] = [
+    "FIGURE", "VALUE", "UNIT", "BASELINE", "RATIO", "SPREAD", "TARGET", "",
+];
+
 // === impl Figure ===
 
 impl Figure {
@@ -105,6 +110,25 @@ impl Figure {
             )
         }
     }
+
+    /// The cells of its row, under [`HEADINGS`].
+    pub(crate) fn cells(&self) -> [String; 8] {
+        let optional = |value: Option<f64>| value.map(number).unwrap_or_default();
+        let spread = self
+            .spread
+            .map(|(low, high)| format!("{}–{}", number(low), number(high)));
+        let met = self.met.map(|met| if met { "met" } else { "MISSED" });
+        [
+            self.name.clone(),
+            number(self.value),
+            self.unit.to_owned(),
+            optional(self.baseline),
+            optional(self.ratio),
+            spread.unwrap_or_default(),
+            optional(self.target),
+            met.unwrap_or_default().to_owned(),
+        ]
+    }
 }
 
 /// The middle value; 0 of none.
@@ -125,49 +149,18 @@ fn spread(values: &[f64]) -> Option<(f64, f64)> {
 impl Report {
     /// Prints the figures for people.
     pub(crate) fn print(&self) {
-        let machine = &self.machine;
-        output::line(format_args!(
-            "{} cores ({}), {} MiB, {}; {:.0} % of the processors' time was stolen by the host",
-            machine.cores,
-            machine.processor,
-            machine.memory_mib,
-            machine.system,
-            machine.steal_percent
-        ));
-        let number = |value: f64| {
-            if value >= 100.0 {
-                format!("{value:.0}")
-            } else {
-                format!("{value:.2}")
-            }
-        };
-        let optional = |value: Option<f64>| value.map(number).unwrap_or_default();
-        let rows: Vec<[String; 8]> = self
-            .figures
-            .iter()
-            .map(|figure| {
-                let spread = figure
-                    .spread
-                    .map(|(low, high)| format!("{}–{}", number(low), number(high)));
-                let met = figure.met.map(|met| if met { "met" } else { "MISSED" });
-                [
-                    figure.name.clone(),
-                    number(figure.value),
-                    figure.unit.to_owned(),
-                    optional(figure.baseline),
-                    optional(figure.ratio),
-                    spread.unwrap_or_default(),
-                    optional(figure.target),
-                    met.unwrap_or_default().to_owned(),
-                ]
-            })
-            .collect();
-        output::table(
-            [
-                "FIGURE", "VALUE", "UNIT", "BASELINE", "RATIO", "SPREAD", "TARGET", "",
-            ],
-            &rows,
-        );
+        self.machine.print();
+        let rows: Vec<[String; 8]> = self.figures.iter().map(Figure::cells).collect();
+        output::table(HEADINGS, &rows);
+    }
+}
+
+/// A number as people read it.
+pub(crate) fn number(value: f64) -> String {
+    if value >= 100.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.2}")
     }
 }
 

@@ -2,6 +2,8 @@ use std::fs;
 
 use serde::Serialize;
 
+use crate::output;
+
 /// The machine the figures belong to.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
@@ -18,6 +20,18 @@ pub(crate) struct Machine {
 /// Counts what the host takes away from now on.
 pub(crate) struct Steal {
     begun: Option<(u64, u64)>,
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// One line for people.
+    pub(crate) fn print(&self) {
+        output::line(format_args!(
+            "{} cores ({}), {} MiB, {}; {:.0} % of the processors' time was stolen by the host",
+            self.cores, self.processor, self.memory_mib, self.system, self.steal_percent
+        ));
+    }
 }
 
 // === impl Steal ===

@@ -1,0 +1,261 @@
+//! The rows that notes of lanes change.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use domain::Attempt;
+use store::{Op, Row, Value, row};
+
+use super::{About, Note, Verdict};
+use crate::entry::Place;
+use crate::lane::{Kept, Ruling};
+use crate::tables::{
+    ALARMED, ARRIVED, ATTEMPTS, CLAIMED, DELIVERED, DELIVERIES, FAILED, LANE_STATES, NOT_ARRIVED,
+    State,
+};
+
+/// How the row of a delivery changes.
+enum Change<'a> {
+    Ruled(&'a Verdict),
+    Claimed,
+    Resolved { arrived: bool },
+}
+
+/// One change of state per delivery, the last one: a failed try and the success after it may wait for
+/// the same transaction. Every failed attempt is kept.
+pub(super) fn ops(notes: &[Note]) -> Vec<Op> {
+    let mut last = BTreeMap::new();
+    let (mut attempts, mut alarms) = (Vec::new(), BTreeMap::new());
+    let mut kept = BTreeMap::new();
+    for note in notes {
+        match note {
+            Note::Verdict(verdict) => {
+                last.insert(verdict.about.entry.place, Change::Ruled(verdict));
+                if verdict.ruling != Ruling::Delivered {
+                    attempts.push(attempt_row(verdict));
+                }
+            }
+            Note::Claimed { places, .. } => {
+                last.extend(places.iter().map(|place| (*place, Change::Claimed)));
+            }
+            Note::Resolved { about, arrived, .. } => {
+                let arrived = *arrived;
+                last.insert(about.entry.place, Change::Resolved { arrived });
+            }
+            Note::Alarm { about, percent, .. } => {
+                alarms.insert(about.entry.place, *percent);
+            }
+            Note::Kept {
+                destination,
+                kept: state,
+            } => {
+                kept.insert(destination.as_str(), state);
+            }
+        }
+    }
+    let mut ops = changes(last);
+    let alarm =
+        |(place, percent): (Place, u8)| row![place.partition, place.offset, i64::from(percent)];
+    push_update(&mut ops, ALARMED, alarms.into_iter().map(alarm).collect());
+    if !attempts.is_empty() {
+        ops.push(Op::Insert {
+            table: &ATTEMPTS,
+            rows: attempts,
+        });
+    }
+    if !kept.is_empty() {
+        ops.push(Op::Upsert {
+            table: &LANE_STATES,
+            rows: kept.into_iter().map(kept_row).collect(),
+        });
+    }
+    ops
+}
+
+fn changes(last: BTreeMap<Place, Change<'_>>) -> Vec<Op> {
+    let (mut delivered, mut failed, mut claimed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut arrived, mut not_arrived) = (Vec::new(), Vec::new());
+    for (place, change) in last {
+        let key = |state: State| row![place.partition, place.offset, state as i32];
+        match change {
+            Change::Ruled(verdict) if verdict.ruling == Ruling::Delivered => {
+                delivered.push(delivered_row(verdict));
+            }
+            Change::Ruled(verdict) => failed.push(failed_row(verdict)),
+            Change::Claimed => claimed.push(key(State::Claimed)),
+            Change::Resolved { arrived: true } => {
+                let state = State::Delivered as i32;
+                arrived.push(row![place.partition, place.offset, state, Value::Null]);
+            }
+            Change::Resolved { arrived: false } => {
+                let state = State::Pending as i32;
+                not_arrived.push(row![place.partition, place.offset, state, 0]);
+            }
+        }
+    }
+    let mut ops = Vec::new();
+    push_update(&mut ops, DELIVERED, delivered);
+    push_update(&mut ops, FAILED, failed);
+    push_update(&mut ops, CLAIMED, claimed);
+    push_update(&mut ops, ARRIVED, arrived);
+    push_update(&mut ops, NOT_ARRIVED, not_arrived);
+    ops
+}
+
+fn push_update(ops: &mut Vec<Op>, columns: &'static [&'static str], rows: Vec<Row>) {
+    if !rows.is_empty() {
+        ops.push(Op::Update {
+            table: &DELIVERIES,
+            columns,
+            rows,
+        });
+    }
+}
+
+fn delivered_row(verdict: &Verdict) -> Row {
+    let Verdict {
+        about: About { entry, .. },
+        attempt,
+        ..
+    } = verdict;
+    row![
+        entry.place.partition,
+        entry.place.offset,
+        State::Delivered as i32,
+        entry.tries,
+        attempt.class.as_str(),
+        attempt.detail.as_str(),
+        attempt.started_at.as_millisecond(),
+        millis(attempt.took),
+        Value::Null,
+    ]
+}
+
+fn failed_row(verdict: &Verdict) -> Row {
+    let Verdict {
+        about: About { entry, .. },
+        attempt,
+        ruling,
+    } = verdict;
+    let state = match ruling {
+        Ruling::Dead => State::Dead,
+        Ruling::Unknown => State::Unknown,
+        Ruling::Again { .. } | Ruling::Delivered => State::Pending,
+    };
+    row![
+        entry.place.partition,
+        entry.place.offset,
+        state as i32,
+        entry.tries,
+        entry.charged,
+        entry.next_at.0,
+        attempt.class.as_str(),
+        attempt.detail.as_str(),
+        attempt.started_at.as_millisecond(),
+        millis(attempt.took),
+    ]
+}
+
+fn attempt_row(verdict: &Verdict) -> Row {
+    let Place { partition, offset } = verdict.about.entry.place;
+    let Attempt {
+        number,
+        started_at,
+        took,
+        class,
+        detail,
+    } = &verdict.attempt;
+    row![
+        partition,
+        offset,
+        *number,
+        started_at.as_millisecond(),
+        millis(*took),
+        class.as_str(),
+        detail.as_str(),
+    ]
+}
+
+fn kept_row((destination, kept): (&str, &Kept)) -> Row {
+    row![destination, kept.to_json()]
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{AttemptClass, DeliveryId};
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::entry::{DossierMark, Entry, Millis};
+
+    fn verdict(offset: i64, tries: u32, ruling: Ruling) -> Note {
+        let class = match ruling {
+            Ruling::Delivered => AttemptClass::Accepted,
+            Ruling::Again { .. } | Ruling::Unknown | Ruling::Dead => AttemptClass::Retryable,
+        };
+        Note::Verdict(Verdict {
+            about: About {
+                entry: Entry {
+                    id: DeliveryId::from([u8::try_from(offset).unwrap(); 16]),
+                    place: Place {
+                        partition: 0,
+                        offset,
+                    },
+                    dossier: DossierMark(1),
+                    due_at: Millis(0),
+                    opened_at: Millis(0),
+                    next_at: Millis(0),
+                    tries,
+                    charged: tries,
+                    doubtful: false,
+                    announced: 0,
+                    marks: crate::sidelines::Marks::default(),
+                },
+                dossier: "d-1".parse().unwrap(),
+                step: "work".parse().unwrap(),
+                destination: "desk".parse().unwrap(),
+            },
+            attempt: Attempt {
+                number: tries,
+                started_at: Timestamp::UNIX_EPOCH,
+                took: Duration::ZERO,
+                class,
+                detail: String::new(),
+            },
+            ruling,
+        })
+    }
+
+    fn updated(ops: &[Op], columns: &[&str]) -> Vec<i64> {
+        let rows = ops.iter().filter_map(|op| match op {
+            Op::Update {
+                columns: own, rows, ..
+            } if *own == columns => Some(rows),
+            _ => None,
+        });
+        rows.flatten().map(|row| row.int(1).unwrap()).collect()
+    }
+
+    #[test]
+    fn of_several_verdicts_on_one_delivery_in_one_write_the_last_one_stays() {
+        let again = Ruling::Again { at: Millis(1) };
+        let verdicts = [
+            verdict(1, 1, again),
+            verdict(2, 1, again),
+            verdict(1, 2, Ruling::Delivered),
+            verdict(2, 2, again),
+        ];
+        let ops = ops(&verdicts);
+        assert_eq!(updated(&ops, DELIVERED), [1]);
+        assert_eq!(updated(&ops, FAILED), [2]);
+        let attempts = ops.iter().filter_map(|op| match op {
+            Op::Insert { rows, .. } => Some(rows.len()),
+            _ => None,
+        });
+        assert_eq!(attempts.sum::<usize>(), 3);
+    }
+}
