@@ -31,7 +31,7 @@ enum Way {
     Http {
         base: String,
         path: String,
-        client: Client<Connector, Empty<Bytes>>,
+        client: Box<Client<Connector, Empty<Bytes>>>,
     },
     Nobody,
 }
@@ -67,8 +67,10 @@ impl Asker {
             super::Way::Post(reach, _) => Way::Http {
                 base: reach.base(),
                 path: reach.path().to_owned(),
-                client: Client::builder(TokioExecutor::new())
-                    .build(reach.connector(Protocol::Http1, &patience)),
+                client: Box::new(
+                    Client::builder(TokioExecutor::new())
+                        .build(reach.connector(Protocol::Http1, &patience)),
+                ),
             },
             super::Way::Unbuilt => Way::Nobody,
         };
