@@ -13,6 +13,7 @@ use facts::Facts;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("backoff", &[]),
     ("calendar", &[]),
+    ("dial", &[]),
     ("domain", &[]),
     ("log", &[]),
     ("replies", &[]),
@@ -40,7 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "courier",
         &[
-            "backoff", "calendar", "consumer", "domain", "log", "proto", "runtime", "store",
+            "backoff", "calendar", "consumer", "dial", "domain", "log", "proto", "runtime", "store",
         ],
     ),
     (

@@ -7,6 +7,7 @@ use calendar::Calendars;
 use domain::{CalendarId, Destination, DestinationId};
 
 use crate::lane::{BreakerRules, Setup};
+use crate::link::{InvalidWay, Way};
 
 /// How the courier works.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct Config {
     pub last_answers: Duration,
     /// How the deliveries topic is read.
     pub consumer: consumer::Options,
+    /// Who vouches for the servers of encrypted endpoints; without them their lanes hold.
+    pub roots: Option<dial::Roots>,
 }
 
 /// The settings cannot work.
@@ -55,6 +58,15 @@ pub enum ConfigError {
         #[source]
         source: InvalidPlan,
     },
+    /// A destination cannot be reached in the way that it says.
+    #[error("destination `{destination}` cannot be reached as its file says")]
+    Way {
+        /// The destination.
+        destination: DestinationId,
+        /// Why.
+        #[source]
+        source: InvalidWay,
+    },
     /// A number is zero that must not be.
     #[error("`{setting}`{} must not be zero", .destination.as_ref().map(|id| format!(" of destination `{id}`")).unwrap_or_default())]
     Zero {
@@ -70,6 +82,7 @@ pub enum ConfigError {
 pub(crate) struct Bound {
     pub(crate) destination: Destination,
     pub(crate) setup: Setup,
+    pub(crate) way: Way,
 }
 
 // === impl Config ===
@@ -87,6 +100,7 @@ impl Config {
             shortest_timeout: Duration::from_millis(200),
             last_answers: Duration::from_secs(5),
             consumer: consumer::Options::default(),
+            roots: None,
         }
     }
 
@@ -136,6 +150,11 @@ impl Config {
                 source,
             }
         })?;
+        let way = Way::of(destination, self.roots.as_ref());
+        let way = way.map_err(|source| ConfigError::Way {
+            destination: id(),
+            source,
+        })?;
         let terms = &destination.terms;
         let is_called = destination.endpoint.peer().is_some();
         let setup = Setup {
@@ -154,6 +173,7 @@ impl Config {
         Ok(Bound {
             destination: destination.clone(),
             setup,
+            way,
         })
     }
 

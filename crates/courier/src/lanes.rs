@@ -122,13 +122,18 @@ fn start(
         timeout: bound.destination.timeout,
         shortest: config.shortest_timeout,
     };
-    let asker = Asker::new(&bound.destination, patience.clone());
+    let asker = Asker::new(
+        &bound.way,
+        bound.destination.terms.canary.clone(),
+        patience.clone(),
+    );
     let link = Link {
         jobs: jobs_received,
         answers: answers_sent,
         clock: shared.clock.clone(),
         patience,
     };
+    let way = bound.way.clone();
     let bound = Arc::new(bound);
     let channels = Channels {
         inputs,
@@ -138,7 +143,7 @@ fn start(
     let engine = Engine::new(bound.clone(), shared, channels, asker);
     tasks.spawn("courier lane", |stop| async move {
         // The link ends when the engine, which holds its jobs, has ended.
-        let (worked, ()) = tokio::join!(engine.run(stop), link::run(&bound.destination, link));
+        let (worked, ()) = tokio::join!(engine.run(stop), link::run(way, link));
         worked
     });
     sender

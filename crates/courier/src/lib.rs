@@ -49,5 +49,6 @@ mod view;
 pub use api::Api;
 pub use config::{Config, ConfigError};
 pub use error::{Error, StartError};
+pub use link::{InvalidTemplate, InvalidWay};
 pub use service::{Handle, Service};
 pub use telemetry::describe_metrics;

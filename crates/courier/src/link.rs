@@ -8,17 +8,23 @@ mod calls;
 mod codec;
 mod http;
 mod sent;
+mod soap;
 mod stream;
 mod unary;
 mod unbuilt;
+mod way;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{DeliveryId, Destination, Endpoint};
+use domain::DeliveryId;
 use jiff::Timestamp;
 use runtime::Clock;
 use tokio::sync::mpsc;
+
+pub use soap::InvalidTemplate;
+pub use way::InvalidWay;
+pub(crate) use way::Way;
 
 use crate::answer::Answer;
 
@@ -58,18 +64,14 @@ pub(crate) struct Patience {
 }
 
 /// Hands over jobs until no more can come.
-pub(crate) async fn run(destination: &Destination, link: Link) {
-    match &destination.endpoint {
-        Endpoint::GrpcStream(peer) => stream::run(&peer.authority, link).await,
-        Endpoint::GrpcUnary(peer) => {
-            let call = unary::Unary::new(&peer.authority, &link.patience);
-            calls::run(call, link).await;
+pub(crate) async fn run(way: Way, link: Link) {
+    match way {
+        Way::Stream(reach) => stream::run(reach, link).await,
+        Way::Unary(reach) => calls::run(unary::Unary::new(&reach, &link.patience), link).await,
+        Way::Post(reach, envelope) => {
+            calls::run(http::Post::new(&reach, envelope, &link), link).await;
         }
-        Endpoint::Http(peer) => {
-            let room = usize::try_from(destination.max_in_flight).unwrap_or(usize::MAX);
-            calls::run(http::Post::new(&peer.to_string(), room, &link), link).await;
-        }
-        Endpoint::Pull | Endpoint::Topic(_) => calls::run(unbuilt::Unbuilt, link).await,
+        Way::Unbuilt => calls::run(unbuilt::Unbuilt, link).await,
     }
 }
 

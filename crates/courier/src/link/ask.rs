@@ -1,9 +1,10 @@
 //! Questions to a destination that have no effect: whether it works, and what became of a delivery.
 
 use bytes::Bytes;
-use domain::{AttemptClass, Canary, DeliveryId, Destination, Endpoint};
+use dial::{Connector, Protocol};
+use domain::{AttemptClass, Canary, DeliveryId};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use proto::v1;
 use tokio::time::timeout;
@@ -15,6 +16,7 @@ use tonic_prost::ProstCodec;
 
 use super::Patience;
 use super::unary::{LARGEST_ANSWER, endpoint};
+use super::way::not_connected;
 use crate::answer::{Answer, causes};
 
 /// Asks one destination. Nothing is connected before the first question.
@@ -29,7 +31,7 @@ enum Way {
     Http {
         base: String,
         path: String,
-        client: Client<HttpConnector, Empty<Bytes>>,
+        client: Box<Client<Connector, Empty<Bytes>>>,
     },
     Nobody,
 }
@@ -52,26 +54,29 @@ const LARGEST_BODY: usize = 16 << 10;
 // === impl Asker ===
 
 impl Asker {
-    pub(crate) fn new(destination: &Destination, patience: Patience) -> Self {
-        let way = match &destination.endpoint {
-            Endpoint::GrpcStream(peer) | Endpoint::GrpcUnary(peer) => {
-                let channel = endpoint(&peer.authority, &patience);
+    pub(crate) fn new(way: &super::Way, canary: Option<Canary>, patience: Patience) -> Self {
+        let way = match way {
+            super::Way::Stream(reach) | super::Way::Unary(reach) => {
+                let connector = reach.connector(Protocol::Http2, &patience);
                 Way::Grpc(
-                    channel
-                        .map(|endpoint| endpoint.connect_lazy())
+                    endpoint(reach)
+                        .map(|endpoint| endpoint.connect_with_connector_lazy(connector))
                         .map_err(|error| error.to_string()),
                 )
             }
-            Endpoint::Http(peer) => Way::Http {
-                base: format!("http://{}", peer.authority),
-                path: peer.path.clone(),
-                client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
+            super::Way::Post(reach, _) => Way::Http {
+                base: reach.base(),
+                path: reach.path().to_owned(),
+                client: Box::new(
+                    Client::builder(TokioExecutor::new())
+                        .build(reach.connector(Protocol::Http1, &patience)),
+                ),
             },
-            Endpoint::Pull | Endpoint::Topic(_) => Way::Nobody,
+            super::Way::Unbuilt => Way::Nobody,
         };
         Self {
             way,
-            canary: destination.terms.canary.clone(),
+            canary,
             patience,
         }
     }
@@ -135,7 +140,7 @@ async fn health(channel: &Result<Channel, String>) -> Answer {
             let detail = format!("health check says status {}", health.status);
             Answer::new(AttemptClass::Unreachable, detail)
         }
-        Err(status) => Answer::of_status(&status, true),
+        Err(status) => not_connected(&status).unwrap_or_else(|| Answer::of_status(&status, true)),
     }
 }
 
@@ -173,7 +178,7 @@ where
     Ok(response.into_inner())
 }
 
-async fn get(client: &Client<HttpConnector, Empty<Bytes>>, url: &str) -> Result<u16, Answer> {
+async fn get(client: &Client<Connector, Empty<Bytes>>, url: &str) -> Result<u16, Answer> {
     let url = url.parse::<hyper::Uri>().map_err(|error| {
         Answer::new(
             AttemptClass::Blocked,
@@ -181,12 +186,9 @@ async fn get(client: &Client<HttpConnector, Empty<Bytes>>, url: &str) -> Result<
         )
     })?;
     let response = client.get(url).await.map_err(|error| {
-        let class = if error.is_connect() {
-            AttemptClass::Unreachable
-        } else {
-            AttemptClass::Timeout
-        };
-        Answer::new(class, format!("{error}{}", causes(&error)))
+        not_connected(&error).unwrap_or_else(|| {
+            Answer::new(AttemptClass::Timeout, format!("{error}{}", causes(&error)))
+        })
     })?;
     let (head, body) = response.into_parts();
     // Read to the end, so that the connection can serve again; what it says does not matter.

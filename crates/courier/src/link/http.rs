@@ -1,34 +1,45 @@
 use bytes::Bytes;
+use dial::{Connector, Protocol};
 use domain::AttemptClass;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use hyper::{Method, Request, Response};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper::{HeaderMap, Method, Request, Response};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use prost::Message;
 use proto::v1;
-use runtime::Clock;
 use serde::Deserialize;
+use tokio::time::timeout;
 
-use super::{
-    Job, Link,
-    calls::{Call, impossible},
-};
+use super::calls::{Call, impossible};
+use super::soap::Template;
+use super::way::{Reach, not_connected};
+use super::{Job, Link, Patience};
 use crate::answer::{Answer, causes, retry_after};
 use crate::cloud_event;
 
-/// One POST per delivery: a CloudEvent in binary mode. Redirects are not followed.
+/// One POST per delivery. Redirects are not followed.
 pub(crate) struct Post {
     url: String,
-    client: Client<HttpConnector, Full<Bytes>>,
-    clock: Clock,
+    client: Client<Connector, Full<Bytes>>,
+    envelope: Envelope,
+    patience: Patience,
+}
+
+/// What a delivery is wrapped in.
+#[derive(Clone, Debug)]
+pub(crate) enum Envelope {
+    /// A CloudEvent in binary mode.
+    CloudEvent,
+    Soap(Template),
 }
 
 /// Of an answer's body no more is read.
 const LARGEST_BODY: usize = 128 << 10;
 const LARGEST_HEAD: usize = 32 << 10;
 const MOST_HEADERS: usize = 64;
+const PART_FOR_BODY: u32 = 4;
 
 /// The part of an RFC 9457 problem that is the same for every occurrence, so it cannot hold personal
 /// data.
@@ -40,32 +51,42 @@ struct Problem {
 // === impl Post ===
 
 impl Post {
-    pub(crate) fn new(rest: &str, room: usize, link: &Link) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(link.patience.real()));
+    pub(crate) fn new(reach: &Reach, envelope: Envelope, link: &Link) -> Self {
+        let connector = reach.connector(Protocol::Http1, &link.patience);
         let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(room)
+            .pool_max_idle_per_host(reach.room())
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(LARGEST_HEAD)
             .http1_max_headers(MOST_HEADERS)
             .build(connector);
         Self {
-            url: format!("http://{rest}"),
+            url: reach.url(),
             client,
-            clock: link.clock.clone(),
+            envelope,
+            patience: link.patience.clone(),
         }
     }
 
     fn request(&self, job: &Job) -> Result<Request<Full<Bytes>>, String> {
         let delivery = v1::Delivery::decode(job.body.clone())
             .map_err(|error| format!("the stored delivery cannot be read: {error}"))?;
+        let mut headers = HeaderMap::new();
+        let body = match &self.envelope {
+            Envelope::CloudEvent => {
+                cloud_event::write_headers(&delivery, &mut headers);
+                delivery.data
+            }
+            Envelope::Soap(template) => {
+                template.write_headers(&delivery, &mut headers);
+                template.render(&delivery)?.into()
+            }
+        };
         let mut request = Request::builder().method(Method::POST).uri(&self.url);
-        if let Some(headers) = request.headers_mut() {
-            cloud_event::write_headers(&delivery, headers);
+        if let Some(own) = request.headers_mut() {
+            *own = headers;
         }
         request
-            .body(Full::new(delivery.data))
+            .body(Full::new(body))
             .map_err(|error| format!("no request can be made of the delivery: {error}"))
     }
 
@@ -75,8 +96,8 @@ impl Post {
             .headers
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok());
-        let asked = asked.and_then(|text| retry_after(text, self.clock.now()));
-        let body = read_body(body).await;
+        let asked = asked.and_then(|text| retry_after(text, self.patience.clock.now()));
+        let body = self.read_body(body).await;
         let names_delivery = head
             .headers
             .values()
@@ -84,6 +105,17 @@ impl Post {
             || contains(&body, id.as_bytes());
         let title = problem_title(head.headers.get(CONTENT_TYPE), &body);
         Answer::of_http(head.status.as_u16(), title.as_deref(), names_delivery).asking(asked)
+    }
+
+    /// The body as far as it may be read, in a part of the attempt's time; the status counts whatever
+    /// becomes of the rest.
+    async fn read_body(&self, body: Incoming) -> Bytes {
+        let whole = Limited::new(body, LARGEST_BODY).collect();
+        match timeout(self.patience.real() / PART_FOR_BODY, whole).await {
+            Ok(Ok(whole)) => whole.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Bytes::from_static(b"(too long)"),
+            Ok(Err(_)) | Err(_) => Bytes::new(),
+        }
     }
 }
 
@@ -95,24 +127,11 @@ impl Call for Post {
         };
         match self.client.request(request).await {
             Ok(response) => self.read(&job.id.to_string(), response).await,
-            Err(error) if error.is_connect() => {
-                let detail = format!("{error}{}", causes(&error));
-                Answer::new(AttemptClass::Unreachable, detail)
-            }
-            Err(error) => {
+            Err(error) => not_connected(&error).unwrap_or_else(|| {
                 let detail = format!("no answer: {error}{}", causes(&error));
                 Answer::new(AttemptClass::Timeout, detail)
-            }
+            }),
         }
-    }
-}
-
-/// The body as far as it may be read; the status counts whatever becomes of the rest.
-async fn read_body(body: Incoming) -> Bytes {
-    match Limited::new(body, LARGEST_BODY).collect().await {
-        Ok(whole) => whole.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => Bytes::from_static(b"(too long)"),
-        Err(_) => Bytes::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::future::{Future, pending};
 use std::pin::Pin;
 
 use bytes::Bytes;
+use dial::Protocol;
 use domain::AttemptClass;
 use futures_util::{FutureExt, StreamExt};
 use proto::v1;
@@ -17,11 +18,12 @@ use tonic::{Request, Status, Streaming};
 use super::calls::since;
 use super::sent::{Sent, Since};
 use super::unary::{LARGEST_ANSWER, endpoint};
+use super::way::{Reach, not_connected};
 use super::{Answered, Job, Link, Patience, codec::AsStored};
 use crate::answer::{Answer, causes};
 
 struct Stream {
-    authority: String,
+    reach: Reach,
     link: Link,
     wire: Wire,
     sent: Sent,
@@ -51,9 +53,9 @@ const VERDICTS_AT_ONCE: usize = 256;
 const DELIVER_STREAM: &str = "/lienthong.v1.Inbox/DeliverStream";
 
 /// Hands over jobs until no more can come.
-pub(crate) async fn run(authority: &str, link: Link) {
+pub(crate) async fn run(reach: Reach, link: Link) {
     let stream = Stream {
-        authority: authority.to_owned(),
+        reach,
         link,
         wire: Wire::Down,
         sent: Sent::default(),
@@ -91,7 +93,7 @@ impl Stream {
             at: self.link.clock.now(),
         };
         if matches!(self.wire, Wire::Down) {
-            self.wire = Wire::open(&self.authority, &self.link.patience);
+            self.wire = Wire::open(&self.reach, &self.link.patience);
         }
         for job in jobs {
             self.sent.add(job.id, since);
@@ -173,19 +175,21 @@ impl Stream {
 // === impl Wire ===
 
 impl Wire {
-    fn open(authority: &str, patience: &Patience) -> Self {
+    fn open(reach: &Reach, patience: &Patience) -> Self {
         let (outbound, deliveries) = mpsc::unbounded_channel();
-        let endpoint = endpoint(authority, patience);
+        let endpoint = endpoint(reach);
+        let connector = reach.connector(Protocol::Http2, patience);
         let opening = async move {
             let unreachable = |error: tonic::transport::Error| {
-                Answer::new(
-                    AttemptClass::Unreachable,
-                    format!("{error}{}", causes(&error)),
-                )
+                let other = || {
+                    let detail = format!("{error}{}", causes(&error));
+                    Answer::new(AttemptClass::Unreachable, detail)
+                };
+                not_connected(&error).unwrap_or_else(other)
             };
             let channel = endpoint
                 .map_err(unreachable)?
-                .connect()
+                .connect_with_connector(connector)
                 .await
                 .map_err(unreachable)?;
             let mut grpc = Grpc::new(channel).max_decoding_message_size(LARGEST_ANSWER);

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use dial::Protocol;
 use domain::AttemptClass;
 use proto::v1;
 use tonic::Request;
@@ -8,6 +9,7 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
+use super::way::{Reach, not_connected};
 use super::{Job, Patience, calls::Call, codec::AsStored};
 use crate::answer::Answer;
 
@@ -19,15 +21,10 @@ pub(crate) struct Unary {
 pub(crate) const LARGEST_ANSWER: usize = 64 << 10;
 const DELIVER: &str = "/lienthong.v1.Inbox/Deliver";
 
-/// How to reach a gRPC server, with a connection that notices when the other side is gone.
-pub(crate) fn endpoint(
-    authority: &str,
-    patience: &Patience,
-) -> Result<Endpoint, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(format!("http://{authority}"))?;
+/// A gRPC server's endpoint, with a connection that notices when the other side is gone.
+pub(crate) fn endpoint(reach: &Reach) -> Result<Endpoint, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(reach.url())?;
     Ok(endpoint
-        .connect_timeout(patience.real())
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10)))
 }
@@ -35,9 +32,10 @@ pub(crate) fn endpoint(
 // === impl Unary ===
 
 impl Unary {
-    pub(crate) fn new(authority: &str, patience: &Patience) -> Self {
-        let channel = endpoint(authority, patience)
-            .map(|endpoint| endpoint.connect_lazy())
+    pub(crate) fn new(reach: &Reach, patience: &Patience) -> Self {
+        let connector = reach.connector(Protocol::Http2, patience);
+        let channel = endpoint(reach)
+            .map(|endpoint| endpoint.connect_with_connector_lazy(connector))
             .map_err(|error| format!("the endpoint cannot be used: {error}"));
         Self { channel }
     }
@@ -62,7 +60,9 @@ impl Call for Unary {
         let path = PathAndQuery::from_static(DELIVER);
         match grpc.unary(request, path, codec).await {
             Ok(response) => Answer::of_verdict(response.into_inner().verdict),
-            Err(status) => Answer::of_status(&status, true),
+            Err(status) => {
+                not_connected(&status).unwrap_or_else(|| Answer::of_status(&status, true))
+            }
         }
     }
 }

@@ -165,10 +165,20 @@ impl World {
     }
 
     pub(crate) async fn courier_on(&self, store: Store, destinations: Vec<Destination>) -> Courier {
+        self.courier_trusting(None, store, destinations).await
+    }
+
+    pub(crate) async fn courier_trusting(
+        &self,
+        roots: Option<dial::Roots>,
+        store: Store,
+        destinations: Vec<Destination>,
+    ) -> Courier {
         let calendars = Arc::new(Calendars::built_in().unwrap());
         let config = Config {
             first_rest: Duration::from_millis(20),
             longest_rest: Duration::from_millis(100),
+            roots,
             ..Config::new(destinations, calendars)
         };
         let (tasks, health) = (Tasks::default(), Health::default());
