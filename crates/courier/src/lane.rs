@@ -342,7 +342,7 @@ impl Lane {
         entry.tries = entry.tries.saturating_add(1);
         entry.charged = entry.charged.saturating_add(charged.into());
         let budget = budget(&setup.calendar, entry, now);
-        let ruling = rule(setup, entry, answer, charged, now, budget);
+        let ruling = rule(setup, entry, answer, is_open, now, budget);
         match ruling {
             Ruling::Again { at } => entry.next_at = at,
             Ruling::Unknown => entry.next_at = first_query(setup, now),
@@ -548,11 +548,12 @@ fn rule(
     setup: &Setup,
     entry: &Entry,
     answer: &Answer,
-    charged: bool,
+    is_open: bool,
     now: Millis,
     budget: Duration,
 ) -> Ruling {
     let plan = &setup.plan;
+    let charged = !is_open && is_charged(answer.class);
     if answer.class.is_success() {
         return Ruling::Delivered;
     }
@@ -568,9 +569,14 @@ fn rule(
     let number = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
     let wait = if charged {
         plan.wait_after(number(entry.charged), budget, answer.asked)
-    } else if answer.class == AttemptClass::Unreachable {
-        // The lane itself rests while nobody answers; the delivery need not be slowed as well.
-        Some(plan.wait(NonZeroU32::MIN, budget, answer.asked))
+    } else if is_open || answer.class == AttemptClass::Unreachable {
+        // The breaker holds the lane while nobody answers; the delivery need not be slowed as well.
+        let first = plan.wait(NonZeroU32::MIN, budget, None);
+        let probe = setup
+            .breaker
+            .as_ref()
+            .map_or(first, |rules| rules.first_probe);
+        Some(first.min(probe))
     } else {
         Some(plan.wait(number(entry.tries), budget, answer.asked))
     };

@@ -136,7 +136,6 @@ impl CourierBench {
             }
             if wants("drain") {
                 figures.extend(drain::measure(self, far).await?);
-                skipped.push(drain::NO_RATE.to_owned());
             }
             if wants("healthy") {
                 figures.extend(healthy::measure(self, far).await?);

@@ -1,6 +1,7 @@
 //! How a backlog leaves once its destination is back: within the time that the contract rate allows, and
 //! without spikes.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use domain::Destination;
@@ -21,13 +22,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_REST: Duration = Duration::from_secs(2);
 const TARGET: f64 = 1.1;
 
-/// What is left out while destinations have no contract rate.
-pub(super) const NO_RATE: &str =
-    "drain by the contract rate: a destination has none yet, so it drains without a limit";
-
-/// Gives a destination its contract rate; whether it has such a thing.
-pub(super) fn limit(_destination: &mut Destination, _rate: u64) -> bool {
-    false
+/// Gives a destination its contract rate.
+fn limit(destination: &mut Destination, rate: u64) {
+    let per_second = u32::try_from(rate).ok().and_then(NonZeroU32::new);
+    destination.terms.rate.per_second = per_second;
 }
 
 /// Parks deliveries for a dead destination, lets it come back, and looks at the arrivals.
@@ -37,7 +35,7 @@ pub(super) async fn measure(bench: &CourierBench, far: &Far) -> anyhow::Result<V
     let port = dead_port()?;
     let endpoint = format!("http://127.0.0.1:{port}/{CELL}/1/{}", destination_id(0));
     let mut destination = drive::destination(0, &endpoint, bench.in_flight, TIMEOUT)?;
-    let is_limited = limit(&mut destination, rate);
+    limit(&mut destination, rate);
     let mut config = drive::config(vec![destination])?;
     config.longest_rest = LONGEST_REST;
     let fresh = ground.store().await?;
@@ -60,23 +58,13 @@ pub(super) async fn measure(bench: &CourierBench, far: &Far) -> anyhow::Result<V
     ground.remove().await?;
     let seconds = counts.span_millis as f64 / 1e3;
     let name = |what: &str| format!("drain.{what}.{}", bench.ground);
-    let mut took = Figure::plain(name("time"), seconds, "s");
-    let highest = counts.highest_tenth as f64;
-    let mut spike = Figure::plain(name("highest-tenth"), highest, "deliveries");
-    if is_limited {
-        let own = bench.parked as f64 / rate as f64;
-        took = Figure::ratios(name("time"), seconds, "s", &[seconds / own], Some(TARGET));
-        took.baseline = Some(own);
-        let even = rate as f64 / 10.0;
-        spike = Figure::ratios(
-            name("highest-tenth"),
-            highest,
-            "deliveries",
-            &[highest / even],
-            None,
-        );
-        spike.baseline = Some(even);
-    }
+    let own = bench.parked as f64 / rate as f64;
+    let mut took = Figure::ratios(name("time"), seconds, "s", &[seconds / own], Some(TARGET));
+    took.baseline = Some(own);
+    let (highest, even) = (counts.highest_tenth as f64, rate as f64 / 10.0);
+    let spikes = [highest / even];
+    let mut spike = Figure::ratios(name("highest-tenth"), highest, "deliveries", &spikes, None);
+    spike.baseline = Some(even);
     if counts.duplicates + counts.out_of_order > 0 {
         took.met = Some(false);
     }
