@@ -34,6 +34,7 @@ mod lanes;
 mod link;
 mod payload;
 mod service;
+mod sidelines;
 mod stored;
 mod tables;
 mod telemetry;

@@ -18,6 +18,7 @@ use crate::entry::Place;
 use crate::fold::{Deliveries, GROUP};
 use crate::lanes::Lanes;
 use crate::payload::Budget;
+use crate::tables::State;
 use crate::verdicts::{self, Verdicts};
 use crate::{Error, StartError, tables, telemetry};
 
@@ -160,13 +161,16 @@ async fn load(start: &Start, store: &Store, lanes: &Lanes) -> Result<(), StartEr
             let Ok(destination) = one.destination.parse::<DestinationId>() else {
                 continue;
             };
-            let input = if one.dead {
-                Input::Dead(vec![(one.entry.id, one.entry.opened_at)])
-            } else {
-                Input::Arrived(vec![Arrival {
-                    entry: one.entry,
-                    payload: None,
-                }])
+            let input = match one.state {
+                State::Dead | State::Unknown => {
+                    Input::Dead(vec![(one.entry.id, one.entry.opened_at)])
+                }
+                State::Pending | State::Delivered | State::Discarded => {
+                    Input::Arrived(vec![Arrival {
+                        entry: one.entry,
+                        payload: None,
+                    }])
+                }
             };
             lanes.give(&destination, input);
         }

@@ -47,6 +47,8 @@ impl Stored {
         Kind::Int,
         Kind::Int,
         Kind::Blob,
+        Kind::Int,
+        Kind::Int,
     ];
 
     /// The deliveries of these places; those that are not there are left out.
@@ -79,7 +81,7 @@ impl Stored {
         after: Place,
         limit: usize,
     ) -> Result<Vec<Self>, ReadError> {
-        let condition = "state <> 1 and state = 2 and \
+        let condition = "state = 2 and \
              (part > $1 or (part = $1 and place > $2)) and ($3 = '' or destination = $3)";
         let destination = destination.map_or("", DestinationId::as_str);
         let params = [
@@ -139,11 +141,7 @@ impl Stored {
             destination: row.text(3)?.to_owned(),
             dossier: row.text(4)?.to_owned(),
             appended_at: Millis(row.int(7)?),
-            state: match row.int(8)? {
-                1 => State::Delivered,
-                2 => State::Dead,
-                _ => State::Pending,
-            },
+            state: State::from_row(row.int(8)?),
             last,
             payload: row.opt_blob(16)?.cloned(),
         })

@@ -9,9 +9,39 @@ use domain::{Delivery, DeliveryId};
 use store::{Column, Kind, Migration, ReadError, Row, Schema, Step, Store, Table, Value, row};
 
 use crate::entry::{DossierMark, Entry, Millis, Place};
+use crate::sidelines::Marks;
 
 /// Every delivery.
 pub(crate) static DELIVERIES: Table = Table {
+    name: "courier_deliveries",
+    columns: &[
+        Column::int("part"),
+        Column::int("place"),
+        Column::blob("id"),
+        Column::text("destination"),
+        Column::text("dossier"),
+        Column::int("due_at"),
+        Column::int("opened_at"),
+        Column::int("appended_at"),
+        Column::int("state"),
+        Column::int("tries"),
+        Column::int("charged"),
+        Column::int("next_at"),
+        Column::text("class").nullable(),
+        Column::text("detail").nullable(),
+        Column::int("started_at").nullable(),
+        Column::int("took").nullable(),
+        Column::blob("payload").nullable(),
+        // The marks of procedure and sender, packed.
+        Column::int("marks"),
+        // The highest share of the budget whose use was announced, in percent.
+        Column::int("escalated"),
+    ],
+    key: 2,
+};
+
+/// The same, as version 1 made it.
+static DELIVERIES_V1: Table = Table {
     name: "courier_deliveries",
     columns: &[
         Column::int("part"),
@@ -50,20 +80,120 @@ pub(crate) static ATTEMPTS: Table = Table {
     key: 3,
 };
 
+/// What operators ordered of each lane.
+pub(crate) static CONTROLS: Table = Table {
+    name: "courier_controls",
+    columns: &[Column::text("destination"), Column::text("body")],
+    key: 1,
+};
+
+/// How each lane stood when it last changed.
+pub(crate) static LANE_STATES: Table = Table {
+    name: "courier_lane_states",
+    columns: &[Column::text("destination"), Column::text("body")],
+    key: 1,
+};
+
+/// Dossiers, procedures and senders that stand aside.
+pub(crate) static SIDELINES: Table = Table {
+    name: "courier_sidelines",
+    columns: &[Column::text("subject"), Column::text("body")],
+    key: 1,
+};
+
+/// Jobs that send many dead letters again.
+pub(crate) static JOBS: Table = Table {
+    name: "courier_jobs",
+    columns: &[
+        Column::text("job"),
+        Column::int("state"),
+        Column::int("rate"),
+        Column::int("total"),
+        // Items that the log has brought so far.
+        Column::int("gathered"),
+        Column::int("redriven"),
+        Column::int("refused"),
+        Column::int("passed_over"),
+        Column::int("started_at"),
+        Column::text("actor"),
+        Column::text("reason"),
+        Column::text("filter"),
+    ],
+    key: 1,
+};
+
+/// The frozen sets of jobs.
+pub(crate) static JOB_ITEMS: Table = Table {
+    name: "courier_job_items",
+    columns: &[
+        Column::text("job"),
+        Column::int("number"),
+        Column::blob("delivery"),
+        Column::int("state"),
+    ],
+    key: 2,
+};
+
+/// Every order that the log brought, whether it had an effect or not.
+pub(crate) static ORDERS: Table = Table {
+    name: "courier_orders",
+    columns: &[
+        Column::blob("id"),
+        Column::int("at"),
+        Column::text("actor"),
+        Column::text("action"),
+        Column::text("subject"),
+        Column::text("reason"),
+        Column::text("result"),
+    ],
+    key: 1,
+};
+
+/// Version 2: states that a person ends or that wait for one, and the orders of operators. The lists of
+/// what waits for a person, and a start, do not touch what is delivered or given up.
+const VERSION_2: &[Step] = &[
+    Step::Each {
+        sqlite: "alter table courier_deliveries add column marks integer not null default 0; \
+                 alter table courier_deliveries add column escalated integer not null default 0",
+        postgres: "alter table courier_deliveries add column marks bigint not null default 0, \
+                   add column escalated bigint not null default 0",
+    },
+    Step::Sql("drop index courier_undelivered"),
+    Step::Sql(
+        "create index courier_undelivered on courier_deliveries (part, place) \
+         where state <> 1 and state <> 4",
+    ),
+    Step::Sql("create index courier_dead on courier_deliveries (part, place) where state = 2"),
+    Step::Sql("create index courier_unknown on courier_deliveries (part, place) where state = 3"),
+    Step::Create(&CONTROLS),
+    Step::Create(&LANE_STATES),
+    Step::Create(&SIDELINES),
+    Step::Create(&JOBS),
+    Step::CreateClustered(&JOB_ITEMS),
+    Step::Create(&ORDERS),
+    Step::Sql("create index courier_orders_subject on courier_orders (subject, at)"),
+];
+
 pub(crate) static SCHEMA: Schema = Schema {
     role: "courier",
-    migrations: &[Migration {
-        version: 1,
-        steps: &[
-            Step::CreateClustered(&ATTEMPTS),
-            Step::Create(&DELIVERIES),
-            Step::Sql(
-                "create index courier_undelivered on courier_deliveries (part, place) \
-                 where state <> 1",
-            ),
-            Step::Sql("create index courier_ids on courier_deliveries (id)"),
-        ],
-    }],
+    migrations: &[
+        Migration {
+            version: 1,
+            steps: &[
+                Step::CreateClustered(&ATTEMPTS),
+                Step::Create(&DELIVERIES_V1),
+                Step::Sql(
+                    "create index courier_undelivered on courier_deliveries (part, place) \
+                     where state <> 1",
+                ),
+                Step::Sql("create index courier_ids on courier_deliveries (id)"),
+            ],
+        },
+        Migration {
+            version: 2,
+            steps: VERSION_2,
+        },
+    ],
 };
 
 /// What a delivered one sets.
@@ -96,18 +226,22 @@ pub(crate) enum State {
     Pending = 0,
     Delivered = 1,
     Dead = 2,
+    /// Nobody knows whether it arrived; it waits for a settlement.
+    Unknown = 3,
+    /// A dead letter that a person gave up.
+    Discarded = 4,
 }
 
 /// An undelivered one, as a start finds it.
 pub(crate) struct Undelivered {
     pub(crate) entry: Entry,
     pub(crate) destination: String,
-    pub(crate) dead: bool,
+    pub(crate) state: State,
 }
 
 const UNDELIVERED: &str = "select part, place, id, destination, dossier, due_at, opened_at, \
      next_at, tries, charged, state from courier_deliveries \
-     where state <> 1 and (part > $1 or (part = $1 and place > $2)) \
+     where state <> 1 and state <> 4 and (part > $1 or (part = $1 and place > $2)) \
      order by part, place limit 2000";
 const UNDELIVERED_KINDS: &[Kind] = &[
     Kind::Int,
@@ -148,6 +282,8 @@ pub(crate) fn new_row(
         Value::Null,
         Value::Null,
         payload,
+        Marks::of(delivery).packed(),
+        0,
     ]
 }
 
@@ -193,7 +329,7 @@ fn read_undelivered(row: &Row) -> Result<Undelivered, ReadError> {
     Ok(Undelivered {
         entry,
         destination: row.text(3)?.to_owned(),
-        dead: row.int(10)? == State::Dead as i64,
+        state: State::from_row(row.int(10)?),
     })
 }
 
@@ -215,11 +351,24 @@ pub(crate) fn place(row: &Row) -> Result<Place, ReadError> {
 // === impl State ===
 
 impl State {
+    /// Rows hold nothing else than these numbers.
+    pub(crate) fn from_row(number: i64) -> Self {
+        match number {
+            1 => Self::Delivered,
+            2 => Self::Dead,
+            3 => Self::Unknown,
+            4 => Self::Discarded,
+            _ => Self::Pending,
+        }
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Delivered => "delivered",
             Self::Dead => "dead",
+            Self::Unknown => "unknown",
+            Self::Discarded => "discarded",
         }
     }
 }
