@@ -6,6 +6,7 @@ use backoff::{InvalidPlan, RetryPlan};
 use calendar::{Calendar, Calendars};
 use domain::{CalendarId, Destination, DestinationId};
 
+use crate::boundary::Boundary;
 use crate::lane::Limits;
 
 /// How the courier works.
@@ -28,6 +29,8 @@ pub struct Config {
     pub shortest_timeout: Duration,
     /// How long, in real time, a stop waits for the answers to attempts in flight.
     pub last_answers: Duration,
+    /// What a dead letter is asked before it is sent again.
+    pub boundary: Boundary,
     /// How the deliveries topic is read.
     pub consumer: consumer::Options,
 }
@@ -88,6 +91,7 @@ impl Config {
             cached_bytes: 16 << 20,
             shortest_timeout: Duration::from_millis(200),
             last_answers: Duration::from_secs(5),
+            boundary: Boundary::default(),
             consumer: consumer::Options::default(),
         }
     }

@@ -13,10 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::config::Bound;
+use crate::controls::Controls;
 use crate::entry::{Entry, Millis, Place};
 use crate::lane::{Change, Lane, Ruling};
 use crate::link::{Answered, Job};
 use crate::payload::{Budget, Payload};
+use crate::sidelines::Sidelines;
 use crate::stored::Stored;
 use crate::telemetry::{self, LaneMeter};
 use crate::verdicts::{self, Verdict};
@@ -28,6 +30,12 @@ pub(crate) enum Input {
     Arrived(Vec<Arrival>),
     /// Dead letters from before.
     Dead(Vec<(DeliveryId, Millis)>),
+    /// Those that waited for a person and were given up or settled as arrived.
+    Ended(Vec<(DeliveryId, Millis)>),
+    /// What operators ordered of the lane, whole.
+    Controls(Controls),
+    /// What stands aside, whole.
+    Sidelines(Arc<Sidelines>),
     /// Asks how the lane stands.
     Show(oneshot::Sender<LaneView>),
 }
@@ -145,6 +153,13 @@ impl Engine {
                 dead.into_iter()
                     .for_each(|(id, at)| self.lane.add_dead(id, at));
             }
+            Input::Ended(ended) => {
+                ended
+                    .into_iter()
+                    .for_each(|(id, at)| self.lane.forget_dead(id, at));
+            }
+            Input::Controls(controls) => drop(controls),
+            Input::Sidelines(sidelines) => drop(sidelines),
             Input::Show(reply) => {
                 let id = &self.bound.destination.id;
                 let calendar = Some(&self.bound.calendar);

@@ -2,6 +2,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use domain::{DeliveryId, DossierKey};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// An undelivered delivery as its lane keeps it: no payload and no text, because 100,000 of them may
 /// wait for one dead destination.
@@ -32,7 +33,10 @@ pub(crate) struct Place {
 pub(crate) struct DossierMark(pub(crate) u64);
 
 /// An instant as Unix milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub(crate) struct Millis(pub(crate) i64);
 
 const _: () = assert!(size_of::<Entry>() <= 96);

@@ -29,6 +29,10 @@ pub(crate) async fn hold(
                     .for_each(|arrival| lane.add(arrival.entry, now));
             }
             Input::Dead(dead) => dead.into_iter().for_each(|(id, at)| lane.add_dead(id, at)),
+            Input::Ended(ended) => ended
+                .into_iter()
+                .for_each(|(id, at)| lane.forget_dead(id, at)),
+            Input::Controls(_) | Input::Sidelines(_) => {}
             Input::Show(reply) => {
                 let _ = reply.send(LaneView::of(&lane, &destination, None, now));
             }

@@ -144,6 +144,11 @@ impl Lane {
         self.dead.insert((opened_at, id));
     }
 
+    /// A person ended a dead letter.
+    pub(crate) fn forget_dead(&mut self, id: DeliveryId, opened_at: Millis) {
+        self.dead.remove(&(opened_at, id));
+    }
+
     /// Puts as many deliveries in flight as there is room for, most urgent first. A resting lane
     /// gives one when its probe is due.
     pub(crate) fn take(&mut self, now: Millis) -> Vec<DeliveryId> {

@@ -22,16 +22,22 @@
 
 mod answer;
 mod api;
+mod boundary;
 mod cloud_event;
 mod config;
+mod controls;
+mod dead;
 mod engine;
 mod entry;
 mod error;
 mod fold;
+mod groups;
 mod holding;
+mod jobs;
 mod lane;
 mod lanes;
 mod link;
+mod orders;
 mod payload;
 mod service;
 mod sidelines;
@@ -42,6 +48,7 @@ mod verdicts;
 mod view;
 
 pub use api::Api;
+pub use boundary::Boundary;
 pub use config::{Config, ConfigError};
 pub use error::{Error, StartError};
 pub use service::{Handle, Service};
