@@ -19,10 +19,6 @@ pub(crate) struct Sidelines {
 }
 
 /// How a delivery stands aside.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "lanes ask as soon as they know sidelines")
-)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sidelined {
     /// It waits.

@@ -2,11 +2,15 @@
 
 pub mod bench;
 pub mod client;
+pub mod consent;
 pub mod dead;
+pub mod delivery;
 pub mod demo;
+pub mod destination;
 pub mod dossier;
 pub mod publish;
 pub mod replay;
+pub mod sideline;
 pub mod simulate;
 pub mod status;
 pub mod up;
