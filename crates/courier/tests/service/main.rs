@@ -11,4 +11,6 @@ mod faults;
 mod flaky;
 mod harness;
 mod http_inbox;
+mod jobs;
+mod orders;
 mod start;
