@@ -1,6 +1,7 @@
 //! Orders of operators: how they stand in the log and in the audit, and what they amount to.
 
 mod book;
+mod changes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use store::{Kind, ReadError, Row, Store, Value};
 use crate::boundary::Boundary;
 use crate::entry::Millis;
 
-pub(crate) use book::{Book, News};
+pub(crate) use book::Book;
+pub(crate) use changes::News;
 
 /// An order as the log brought it.
 pub(crate) struct Received {

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use domain::{Action, DeliveryId, DestinationId, JobId, Order, Outcome, OutcomeKind, RecordId};
 use log::{Record, Topic};
-use store::{Op, ReadError, Row, Store, Table, row};
+use store::{Op, ReadError, Store, row};
 
+use super::changes::{Changes, News, settled, update, upsert};
 use super::{Gate, Received, words};
 use crate::controls::{self, Controls};
-use crate::engine::Arrival;
 use crate::entry::{Entry, Millis};
 use crate::jobs::{self, Item, ItemState, Job, JobState};
-use crate::sidelines::{Rules, Sidelines};
+use crate::sidelines::Rules;
 use crate::stored::Stored;
-use crate::tables::{CONTROLS, DELIVERIES, DISCARDED, JOB_ITEMS, JOBS, ORDERS, REDRIVEN, State};
+use crate::tables::{CONTROLS, DISCARDED, JOB_ITEMS, JOBS, ORDERS, REDRIVEN, State};
 use crate::verdicts::outcome_record;
 
 /// Everything that the orders of a batch name, changed by one order after the other.
@@ -28,31 +28,6 @@ pub(crate) struct Book {
     items: BTreeMap<(JobId, u32), Item>,
     changes: Changes,
     news: News,
-}
-
-/// What is to be written.
-#[derive(Default)]
-struct Changes {
-    redriven: Vec<Row>,
-    discarded: Vec<Row>,
-    settled: Vec<Op>,
-    controls: BTreeSet<DestinationId>,
-    jobs: BTreeSet<JobId>,
-    items: BTreeSet<(JobId, u32)>,
-    audit: Vec<Row>,
-    outcomes: Vec<Outcome>,
-}
-
-/// What lanes and runner learn once the orders are durable.
-#[derive(Default)]
-pub(crate) struct News {
-    pub(crate) arriving: BTreeMap<DestinationId, Vec<Arrival>>,
-    /// Those that wait for a person no more and go nowhere.
-    pub(crate) ended: BTreeMap<DestinationId, Vec<(DeliveryId, Millis)>>,
-    pub(crate) redriven: BTreeMap<DestinationId, usize>,
-    pub(crate) controls: BTreeMap<DestinationId, Controls>,
-    pub(crate) sidelines: Option<Arc<Sidelines>>,
-    pub(crate) jobs_changed: bool,
 }
 
 const DONE: &str = "done";
@@ -388,74 +363,43 @@ impl Book {
     }
 
     /// What is to be written and published, and what is to be told afterwards.
-    pub(crate) fn close(mut self) -> (Vec<Op>, Vec<(Topic, Record)>, News) {
-        let Changes {
-            redriven,
-            discarded,
-            settled,
+    pub(crate) fn close(self) -> (Vec<Op>, Vec<(Topic, Record)>, News) {
+        let Self {
+            changes,
             controls,
+            rules,
+            rules_before,
             jobs,
             items,
-            audit,
-            outcomes,
-        } = self.changes;
-        let mut ops = settled;
-        let update = |columns, rows: Vec<Row>| Op::Update {
-            table: &DELIVERIES,
-            columns,
-            rows,
-        };
-        if !redriven.is_empty() {
-            ops.push(update(REDRIVEN, redriven));
+            ..
+        } = self;
+        let mut news = self.news;
+        news.jobs_changed = !changes.jobs.is_empty();
+        if rules != rules_before {
+            news.sidelines = Some(Arc::new(rules.sidelines()));
         }
-        if !discarded.is_empty() {
-            ops.push(update(DISCARDED, discarded));
-        }
-        let controls = controls.iter().filter_map(|id| {
-            let body = serde_json::to_string(self.controls.get(id)?).ok()?;
+        let outcomes = changes.outcomes.into_iter();
+        let outgoing = outcomes.map(|outcome| (Topic::Outcomes, outcome_record(outcome)));
+        let outgoing = outgoing.collect();
+        let mut ops = changes.settled;
+        update(&mut ops, REDRIVEN, changes.redriven);
+        update(&mut ops, DISCARDED, changes.discarded);
+        let controls = changes.controls.iter().filter_map(|id| {
+            let body = serde_json::to_string(controls.get(id)?).ok()?;
             Some(row![id.as_str(), body])
         });
         upsert(&mut ops, &CONTROLS, controls.collect());
-        ops.extend(self.rules.ops(&self.rules_before));
-        self.news.jobs_changed = !jobs.is_empty();
-        let jobs = jobs.iter().filter_map(|id| self.jobs.get(id).map(Job::row));
-        upsert(&mut ops, &JOBS, jobs.collect());
-        let items = items
-            .iter()
-            .filter_map(|key| Some(self.items.get(key)?.row(&key.0)));
+        ops.extend(rules.ops(&rules_before));
+        let jobs = changes.jobs.iter().filter_map(|id| jobs.get(id));
+        upsert(&mut ops, &JOBS, jobs.map(Job::row).collect());
+        let row = |key: &(JobId, u32)| Some(items.get(key)?.row(&key.0));
+        let items = changes.items.iter().filter_map(row);
         upsert(&mut ops, &JOB_ITEMS, items.collect());
         ops.push(Op::Insert {
             table: &ORDERS,
-            rows: audit,
+            rows: changes.audit,
         });
-        if self.rules != self.rules_before {
-            self.news.sidelines = Some(Arc::new(self.rules.sidelines()));
-        }
-        let outcomes = outcomes
-            .into_iter()
-            .map(|outcome| (Topic::Outcomes, outcome_record(outcome)));
-        (ops, outcomes.collect(), self.news)
-    }
-}
-
-fn upsert(ops: &mut Vec<Op>, table: &'static Table, rows: Vec<Row>) {
-    if !rows.is_empty() {
-        ops.push(Op::Upsert { table, rows });
-    }
-}
-
-/// Settled by whoever comes first: a person here, or the destination's own answer.
-fn settled(entry: Entry, arrived: bool) -> Op {
-    let sql = if arrived {
-        "update courier_deliveries set state = 1, payload = null \
-         where part = $1 and place = $2 and state = 3"
-    } else {
-        "update courier_deliveries set state = 0, charged = 0, next_at = 0 \
-         where part = $1 and place = $2 and state = 3"
-    };
-    Op::Sql {
-        sql: sql.into(),
-        params: vec![entry.place.partition.into(), entry.place.offset.into()],
+        (ops, outgoing, news)
     }
 }
 
@@ -473,27 +417,4 @@ fn signed(order: &Order) -> String {
 
 fn result(changed: bool) -> String {
     if changed { DONE } else { NOTHING }.to_owned()
-}
-
-// === impl News ===
-
-impl News {
-    fn arrives(&mut self, destination: &DestinationId, entry: Entry) {
-        let arrival = Arrival {
-            entry,
-            payload: None,
-        };
-        self.arriving
-            .entry(destination.clone())
-            .or_default()
-            .push(arrival);
-    }
-
-    fn ends(&mut self, destination: &DestinationId, entry: Entry) {
-        let ended = (entry.id, entry.opened_at);
-        self.ended
-            .entry(destination.clone())
-            .or_default()
-            .push(ended);
-    }
 }
