@@ -189,6 +189,7 @@ async fn a_dead_letter_is_shown_and_sent_again_under_its_id(backend: Backend) {
 
     let request = RedriveRequest {
         deliveries: vec![letter.delivery.clone()],
+        by: "Người Trực Thử".to_owned(),
         reason: "the agency is well again".to_owned(),
     };
     let redriven = house.courier().redrive(request).await.unwrap().into_inner();

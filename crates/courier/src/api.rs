@@ -1,19 +1,21 @@
 //! The `Courier` service for operators.
 
-use std::collections::BTreeMap;
+mod letters;
+mod wire;
+mod work;
 
-use domain::{DeliveryId, DestinationId, DossierKey, RecordId};
+use domain::{Action, DeliveryId, Note, Order, RecordId};
 use log::{Log, Topic};
-use proto::{Redrive, timestamp_to_wire, v1};
-use runtime::{Clock, ErrorChain};
-use store::{ReadError, Store};
+use proto::v1;
+use runtime::Clock;
+use store::Store;
 use tonic::{Request, Response, Status};
 
-use crate::entry::{Millis, Place};
 use crate::lanes::Lanes;
-use crate::stored::{self, Last, Stored};
-use crate::tables::State;
-use crate::view::LaneView;
+use crate::orders::{self, Gate};
+use crate::stored::{self, Last, Stored, Wait};
+
+use wire::{attempt, invalid, lane, order_record, unreadable, unwritten};
 
 /// Answers operators and takes their orders.
 pub struct Api {
@@ -21,48 +23,59 @@ pub struct Api {
     log: Log,
     store: Store,
     clock: Clock,
+    gate: Gate,
 }
 
-const USUAL_PAGE: u32 = 100;
-const LARGEST_PAGE: u32 = 1_000;
-const MOST_REDRIVEN: usize = 1_000;
-const LONGEST_REASON: usize = 500;
+/// The most deliveries of one order.
+const MOST_AT_ONCE: usize = 1_000;
+const MOST_ORDERS: usize = 100;
 
 // === impl Api ===
 
 impl Api {
-    pub(crate) fn new(lanes: Lanes, log: Log, store: Store, clock: Clock) -> Self {
+    pub(crate) fn new(lanes: Lanes, log: Log, store: Store, clock: Clock, gate: Gate) -> Self {
         Self {
             lanes,
             log,
             store,
             clock,
+            gate,
         }
     }
 
-    async fn dead_among(&self, ids: &[DeliveryId]) -> Result<BTreeMap<DeliveryId, Stored>, Status> {
-        let rows = Stored::of_ids(&self.store, ids)
+    /// Writes the orders into the log, durably.
+    async fn order(&self, actions: Vec<Action>, by: &Note, reason: &Note) -> Result<(), Status> {
+        let at = self.clock.now();
+        let records: Vec<_> = actions
+            .into_iter()
+            .map(|action| {
+                orders::record(&Order {
+                    id: order_id(&action, at),
+                    at,
+                    by: by.clone(),
+                    reason: reason.clone(),
+                    action,
+                })
+            })
+            .collect();
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.log
+            .append(Topic::Deliveries, records)
             .await
-            .map_err(|error| unreadable(&error))?;
-        let dead = rows.into_iter().filter(|row| row.state == State::Dead);
-        Ok(dead.map(|row| (row.entry.id, row)).collect())
+            .map_err(|error| unwritten(&error))?;
+        Ok(())
     }
+}
 
-    fn order(&self, row: &Stored, reason: &str) -> Result<log::Record, Status> {
-        let invalid = |error: domain::InvalidId| Status::internal(error.to_string());
-        let dossier: DossierKey = row.dossier.parse().map_err(invalid)?;
-        let delivery = row.entry.id;
-        let tries = row.entry.tries.to_string();
-        let order = Redrive {
-            // The same dead letter ordered twice is one order.
-            id: RecordId::of("redrive", &[&delivery.to_string(), &tries]),
-            delivery,
-            dossier,
-            at: self.clock.now(),
-            reason: reason.to_owned(),
-        };
-        let (attributes, data) = proto::encode_redrive(&order);
-        Ok(consumer::record(&order.dossier, attributes, data))
+/// The records of a job have the same ids whenever it is started: the same start sent twice is one job.
+fn order_id(action: &Action, at: jiff::Timestamp) -> RecordId {
+    let (word, subject) = (action.word(), action.subject());
+    match action {
+        Action::StartJob { .. } => RecordId::of(word, &[&subject]),
+        Action::JobItems { first, .. } => RecordId::of(word, &[&subject, &first.to_string()]),
+        _ => RecordId::of(word, &[&subject, &at.to_string()]),
     }
 }
 
@@ -82,28 +95,13 @@ impl v1::courier_server::Courier for Api {
         &self,
         request: Request<v1::ListDeadLettersRequest>,
     ) -> Result<Response<v1::ListDeadLettersResponse>, Status> {
-        let request = request.into_inner();
-        let destination = match request.destination.as_str() {
-            "" => None,
-            text => Some(
-                text.parse::<DestinationId>()
-                    .map_err(|e| invalid("destination", e))?,
-            ),
-        };
-        let after = read_token(&request.page_token)?;
-        let size = match request.page_size {
-            0 => USUAL_PAGE,
-            size => size.min(LARGEST_PAGE),
-        };
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let rows = Stored::dead(&self.store, destination.as_ref(), after, size)
-            .await
-            .map_err(|error| unreadable(&error))?;
-        let last = rows.last().map(|row| row.entry.place);
-        let next_page_token = last.filter(|_| rows.len() == size).map(token);
+        let asked = request.into_inner();
+        let (size, page_token) = (asked.page_size, &asked.page_token);
+        let page = self.page(Wait::Dead, &asked.destination, size, page_token);
+        let (dead_letters, next_page_token) = page.await?;
         Ok(Response::new(v1::ListDeadLettersResponse {
-            dead_letters: rows.into_iter().map(dead_letter).collect(),
-            next_page_token: next_page_token.unwrap_or_default(),
+            dead_letters,
+            next_page_token,
         }))
     }
 
@@ -133,11 +131,22 @@ impl v1::courier_server::Courier for Api {
         if let Some(last) = row.last.filter(Last::is_success) {
             attempts.push(attempt(row.entry.tries, last));
         }
+        let orders = orders::on(&self.store, &id.to_string(), MOST_ORDERS)
+            .await
+            .map_err(|error| unreadable(&error))?;
+        let plan = match row.destination.parse() {
+            Ok(destination) => self.lanes.forecast(&destination, id).await,
+            Err(_) => None,
+        };
+        let plan = plan.unwrap_or_default();
         Ok(Response::new(v1::GetDeliveryResponse {
+            planned: plan.attempts.into_iter().map(wire::wire).collect(),
+            last_chance: plan.last_chance.map(wire::wire),
             dossier: row.dossier,
             destination: row.destination,
             state: row.state.as_str().to_owned(),
             attempts,
+            orders: orders.into_iter().rev().map(order_record).collect(),
         }))
     }
 
@@ -145,143 +154,122 @@ impl v1::courier_server::Courier for Api {
         &self,
         request: Request<v1::RedriveRequest>,
     ) -> Result<Response<v1::RedriveResponse>, Status> {
-        let v1::RedriveRequest { deliveries, reason } = request.into_inner();
-        let reason = reason.trim();
-        if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
-            let rule = format!("must say who and why in 1 to {LONGEST_REASON} characters");
-            return Err(invalid("reason", rule));
-        }
-        if reason.chars().any(char::is_control) {
-            return Err(invalid("reason", "must be one line of text"));
-        }
-        if deliveries.is_empty() || deliveries.len() > MOST_REDRIVEN {
-            return Err(invalid(
-                "deliveries",
-                format!("must be 1 to {MOST_REDRIVEN} ids"),
-            ));
-        }
-        let ids = deliveries
-            .iter()
-            .map(|text| text.parse().map_err(|error| invalid("deliveries", error)))
-            .collect::<Result<Vec<DeliveryId>, Status>>()?;
-        let dead = self.dead_among(&ids).await?;
-        let orders = dead
-            .values()
-            .map(|row| self.order(row, reason))
-            .collect::<Result<Vec<_>, Status>>()?;
-        if !orders.is_empty() {
-            self.log
-                .append(Topic::Deliveries, orders)
-                .await
-                .map_err(|error| unwritten(&error))?;
-        }
-        let not_dead = ids.iter().filter(|id| !dead.contains_key(id));
-        Ok(Response::new(v1::RedriveResponse {
-            redriven: u32::try_from(dead.len()).unwrap_or(u32::MAX),
-            not_dead: not_dead.map(DeliveryId::to_string).collect(),
+        self.redrive_each(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn list_dead_groups(
+        &self,
+        request: Request<v1::ListDeadGroupsRequest>,
+    ) -> Result<Response<v1::ListDeadGroupsResponse>, Status> {
+        self.groups(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn preview_redrive(
+        &self,
+        request: Request<v1::PreviewRedriveRequest>,
+    ) -> Result<Response<v1::PreviewRedriveResponse>, Status> {
+        self.preview(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn start_job(
+        &self,
+        request: Request<v1::StartJobRequest>,
+    ) -> Result<Response<v1::StartJobResponse>, Status> {
+        self.begin_job(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn list_jobs(
+        &self,
+        _request: Request<v1::ListJobsRequest>,
+    ) -> Result<Response<v1::ListJobsResponse>, Status> {
+        self.jobs().await.map(Response::new)
+    }
+
+    async fn cancel_job(
+        &self,
+        request: Request<v1::CancelJobRequest>,
+    ) -> Result<Response<v1::CancelJobResponse>, Status> {
+        self.end_job(request.into_inner()).await?;
+        Ok(Response::new(v1::CancelJobResponse {}))
+    }
+
+    async fn discard(
+        &self,
+        request: Request<v1::DiscardRequest>,
+    ) -> Result<Response<v1::DiscardResponse>, Status> {
+        self.discard_each(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn list_unknown(
+        &self,
+        request: Request<v1::ListUnknownRequest>,
+    ) -> Result<Response<v1::ListUnknownResponse>, Status> {
+        let asked = request.into_inner();
+        let (size, page_token) = (asked.page_size, &asked.page_token);
+        let page = self.page(Wait::Unknown, &asked.destination, size, page_token);
+        let (deliveries, next_page_token) = page.await?;
+        Ok(Response::new(v1::ListUnknownResponse {
+            deliveries,
+            next_page_token,
         }))
     }
-}
 
-fn lane(view: LaneView) -> v1::Lane {
-    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    let rest = view.hold.filter(|hold| hold.is_rest);
-    let (resting, next_probe_at) = rest
-        .map(|hold| (hold.reason, hold.until))
-        .unwrap_or_default();
-    v1::Lane {
-        destination: view.destination.into(),
-        queued: count(view.counts.queued),
-        in_flight: count(view.counts.in_flight),
-        waiting: count(view.counts.delayed + view.counts.behind),
-        dead: count(view.counts.dead),
-        oldest_at: view.oldest.map(wire),
-        lag_working_seconds: view.lag.as_seconds(),
-        resting,
-        next_probe_at: next_probe_at.map(timestamp_to_wire),
+    async fn settle(
+        &self,
+        request: Request<v1::SettleRequest>,
+    ) -> Result<Response<v1::SettleResponse>, Status> {
+        self.settle_each(request.into_inner())
+            .await
+            .map(Response::new)
     }
-}
 
-fn dead_letter(row: Stored) -> v1::DeadLetter {
-    let delivery = row
-        .payload
-        .and_then(|body| proto::decode_delivery(body).ok());
-    let ended_at = row
-        .last
-        .as_ref()
-        .map(|last| Millis(last.started_at.0.saturating_add(last.took)));
-    let (class, reason) = row
-        .last
-        .map(|last| (last.class, last.detail))
-        .unwrap_or_default();
-    v1::DeadLetter {
-        delivery: row.entry.id.to_string(),
-        dossier: row.dossier,
-        step: delivery
-            .map(|delivery| delivery.step.into())
-            .unwrap_or_default(),
-        destination: row.destination,
-        attempts: row.entry.tries,
-        class,
-        reason,
-        dead_at: ended_at.map(wire),
-        due_at: Some(wire(row.entry.due_at)),
+    async fn list_reviews(
+        &self,
+        request: Request<v1::ListReviewsRequest>,
+    ) -> Result<Response<v1::ListReviewsResponse>, Status> {
+        let asked = request.into_inner();
+        let (size, page_token) = (asked.page_size, &asked.page_token);
+        let page = self.page(Wait::Review, &asked.destination, size, page_token);
+        let (deliveries, next_page_token) = page.await?;
+        Ok(Response::new(v1::ListReviewsResponse {
+            deliveries,
+            next_page_token,
+        }))
     }
-}
 
-fn attempt(number: u32, last: Last) -> v1::AttemptRecord {
-    v1::AttemptRecord {
-        number,
-        started_at: Some(wire(last.started_at)),
-        took_millis: u64::try_from(last.took).unwrap_or(0),
-        class: last.class,
-        detail: last.detail,
+    async fn get_lane(
+        &self,
+        request: Request<v1::GetLaneRequest>,
+    ) -> Result<Response<v1::GetLaneResponse>, Status> {
+        self.one_lane(request.into_inner()).await.map(Response::new)
     }
-}
 
-fn wire(at: Millis) -> prost_types::Timestamp {
-    timestamp_to_wire(at.timestamp())
-}
-
-fn token(place: Place) -> String {
-    format!("{}-{}", place.partition, place.offset)
-}
-
-fn read_token(text: &str) -> Result<Place, Status> {
-    if text.is_empty() {
-        return Ok(Place {
-            partition: -1,
-            offset: -1,
-        });
+    async fn order_lane(
+        &self,
+        request: Request<v1::OrderLaneRequest>,
+    ) -> Result<Response<v1::OrderLaneResponse>, Status> {
+        self.command_lane(request.into_inner()).await?;
+        Ok(Response::new(v1::OrderLaneResponse {}))
     }
-    let parts = text.split_once('-');
-    let place = parts.and_then(|(partition, offset)| {
-        Some(Place {
-            partition: partition.parse().ok()?,
-            offset: offset.parse().ok()?,
-        })
-    });
-    place.ok_or_else(|| invalid("page_token", "is not one that was given out"))
-}
 
-fn invalid(field: &str, reason: impl std::fmt::Display) -> Status {
-    Status::invalid_argument(format!("{field}: {reason}"))
-}
-
-fn unreadable(error: &ReadError) -> Status {
-    let text = ErrorChain(error).to_string();
-    if error.is_transient() {
-        Status::unavailable(text)
-    } else {
-        Status::internal(text)
+    async fn sideline(
+        &self,
+        request: Request<v1::SidelineRequest>,
+    ) -> Result<Response<v1::SidelineResponse>, Status> {
+        self.command_sideline(request.into_inner()).await?;
+        Ok(Response::new(v1::SidelineResponse {}))
     }
-}
 
-fn unwritten(error: &log::AppendError) -> Status {
-    let text = ErrorChain(error).to_string();
-    if error.is_transient() {
-        Status::unavailable(text)
-    } else {
-        Status::internal(text)
+    async fn list_sidelines(
+        &self,
+        _request: Request<v1::ListSidelinesRequest>,
+    ) -> Result<Response<v1::ListSidelinesResponse>, Status> {
+        self.sidelines().await.map(Response::new)
     }
 }

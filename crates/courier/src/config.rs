@@ -6,6 +6,7 @@ use backoff::{InvalidPlan, RetryPlan};
 use calendar::Calendars;
 use domain::{CalendarId, Destination, DestinationId};
 
+use crate::boundary::Boundary;
 use crate::lane::{BreakerRules, Setup};
 use crate::link::{InvalidWay, Way};
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub shortest_timeout: Duration,
     /// How long, in real time, a stop waits for the answers to attempts in flight.
     pub last_answers: Duration,
+    /// What a dead letter is asked before it is sent again.
+    pub boundary: Boundary,
     /// How the deliveries topic is read.
     pub consumer: consumer::Options,
     /// Who vouches for the servers of encrypted endpoints; without them their lanes hold.
@@ -99,6 +102,7 @@ impl Config {
             cached_bytes: 16 << 20,
             shortest_timeout: Duration::from_millis(200),
             last_answers: Duration::from_secs(5),
+            boundary: Boundary::default(),
             consumer: consumer::Options::default(),
             roots: None,
         }

@@ -18,23 +18,33 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::answer::Answer;
 use crate::config::Bound;
+use crate::controls::Controls;
 use crate::entry::{Entry, Millis, Place};
 use crate::lane::{Alarm, Change, Forecast, Kept, Lane, Ruling};
 use crate::link::{Answered, Asker, Job, Known};
 use crate::payload::{Budget, Payload};
+use crate::sidelines::Sidelines;
 use crate::stored::Stored;
 use crate::telemetry::{self, LaneMeter};
-use crate::verdicts::{self, About, Note, Verdict};
+use crate::verdicts::{self, About, Report, Verdict};
 use crate::view::LaneView;
 
 /// What reaches a lane from outside.
 pub(crate) enum Input {
     /// Undelivered deliveries.
     Arrived(Vec<Arrival>),
+    /// An earlier process ended between its claim and its verdict.
+    Interrupted(Entry),
     /// Dead letters from before.
     Dead(Vec<(DeliveryId, Millis)>),
     /// How an earlier process left the lane.
     Kept(Kept),
+    /// Those that waited for a person and were given up or settled as arrived.
+    Ended(Vec<(DeliveryId, Millis)>),
+    /// What operators ordered of the lane, whole.
+    Controls(Controls),
+    /// What stands aside, whole.
+    Sidelines(Arc<Sidelines>),
     /// Asks how the lane stands.
     Show(oneshot::Sender<LaneView>),
     /// Asks for the attempts to come of one delivery.
@@ -74,6 +84,8 @@ pub(crate) struct Engine {
     asker: Arc<Asker>,
     canary: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     queries: FuturesUnordered<Query>,
+    /// Attempts of an earlier process without a verdict, to be told as of unknown outcome.
+    interrupted: Vec<Entry>,
     /// Of those in flight, and of as many others as the budget allows.
     payloads: HashMap<DeliveryId, Payload>,
     kept: Kept,
@@ -101,6 +113,7 @@ impl Engine {
             asker: Arc::new(asker),
             canary: None,
             queries: FuturesUnordered::new(),
+            interrupted: Vec::new(),
             payloads: HashMap::new(),
             kept: Kept::default(),
             quiet_until: None,
@@ -164,6 +177,12 @@ impl Engine {
                     }
                 }
             }
+            Input::Interrupted(mut entry) => {
+                entry.tries = entry.tries.saturating_add(1);
+                entry.next_at = self.lane.first_query(self.now());
+                self.lane.add(entry, self.now());
+                self.interrupted.push(entry);
+            }
             Input::Dead(dead) => {
                 dead.into_iter()
                     .for_each(|(id, at)| self.lane.add_dead(id, at));
@@ -172,6 +191,14 @@ impl Engine {
                 self.kept = kept.clone();
                 self.lane.restore(kept);
             }
+            Input::Ended(ended) => {
+                let now = self.now();
+                ended
+                    .into_iter()
+                    .for_each(|(id, at)| self.lane.end(id, at, now));
+            }
+            Input::Controls(controls) => self.lane.control(&controls, self.now()),
+            Input::Sidelines(sidelines) => self.lane.set_sidelines(sidelines, self.now()),
             Input::Show(reply) => {
                 let id = &self.bound.destination.id;
                 let _ = reply.send(LaneView::of(&self.lane, id, self.now()));
@@ -189,6 +216,7 @@ impl Engine {
         }
         self.quiet_until = None;
         let now = self.now();
+        self.tell_interrupted().await;
         self.ask(now);
         self.tell_alarms(now).await?;
         let taken = self.lane.take(now);
@@ -227,7 +255,7 @@ impl Engine {
         let place = |job: &Job| self.lane.line().entry(job.id).map(|entry| entry.place);
         let places: Vec<Place> = jobs.iter().filter_map(place).collect();
         let (done, claimed) = oneshot::channel();
-        let claim = vec![Note::Claimed { places, done }];
+        let claim = vec![Report::Claimed { places, done }];
         self.shared.verdicts.send(claim).await.is_ok() && claimed.await.is_ok()
     }
 
@@ -266,14 +294,42 @@ impl Engine {
         };
         if let Some(entry) = self.lane.resolve(id, arrived, now) {
             let about = self.about(&[entry]).await.into_iter().next();
-            let notes = about.map(|about| Note::Resolved {
+            let reports = about.map(|about| Report::Resolved {
                 about,
                 arrived,
                 at: now,
                 reason: "the destination was asked".to_owned(),
             });
-            let _ = self.shared.verdicts.send(notes.into_iter().collect()).await;
+            let _ = self
+                .shared
+                .verdicts
+                .send(reports.into_iter().collect())
+                .await;
         }
+    }
+
+    async fn tell_interrupted(&mut self) {
+        let entries = std::mem::take(&mut self.interrupted);
+        if entries.is_empty() {
+            return;
+        }
+        let started_at = self.shared.clock.now();
+        let about = self.about(&entries).await.into_iter();
+        let reports = about.map(|about| {
+            let number = about.entry.tries;
+            Report::Verdict(Verdict {
+                about,
+                attempt: Attempt {
+                    number,
+                    started_at,
+                    took: Duration::ZERO,
+                    class: domain::AttemptClass::Timeout,
+                    detail: "the pipeline ended during the attempt".to_owned(),
+                },
+                ruling: Ruling::Unknown,
+            })
+        });
+        let _ = self.shared.verdicts.send(reports.collect()).await;
     }
 
     async fn tell_alarms(&mut self, now: Millis) -> Result<(), Error> {
@@ -287,17 +343,17 @@ impl Engine {
             let mut of = alarms.iter();
             of.find(|alarm| alarm.entry.id == about.entry.id).copied()
         };
-        let notes: Vec<Note> = about
+        let reports: Vec<Report> = about
             .into_iter()
             .filter_map(|about| {
                 alarm_of(&about).map(|Alarm { percent, at, .. }| (about, percent, at))
             })
-            .map(|(about, percent, at)| Note::Alarm { about, percent, at })
+            .map(|(about, percent, at)| Report::Alarm { about, percent, at })
             .collect();
-        if notes.len() < alarms.len() {
-            telemetry::alarms_unwritten(&self.bound.destination.id, alarms.len() - notes.len());
+        if reports.len() < alarms.len() {
+            telemetry::alarms_unwritten(&self.bound.destination.id, alarms.len() - reports.len());
         }
-        let _ = self.shared.verdicts.send(notes).await;
+        let _ = self.shared.verdicts.send(reports).await;
         Ok(())
     }
 
@@ -393,17 +449,17 @@ impl Engine {
 
     async fn settle(&mut self, answered: impl Iterator<Item = Answered>) {
         let now = self.now();
-        let notes: Vec<Note> = answered
+        let reports: Vec<Report> = answered
             .filter_map(|answered| self.settle_one(answered, now))
             .collect();
-        if !notes.is_empty() {
+        if !reports.is_empty() {
             // Without a writer the process is about to end, and the next one sends again.
-            let _ = self.shared.verdicts.send(notes).await;
+            let _ = self.shared.verdicts.send(reports).await;
         }
         self.keep(now).await;
     }
 
-    fn settle_one(&mut self, answered: Answered, now: Millis) -> Option<Note> {
+    fn settle_one(&mut self, answered: Answered, now: Millis) -> Option<Report> {
         let Answered {
             id,
             started_at,
@@ -437,7 +493,7 @@ impl Engine {
         if let Some(change) = settled.change {
             self.changed(change);
         }
-        Some(Note::Verdict(verdict))
+        Some(Report::Verdict(verdict))
     }
 
     fn changed(&mut self, change: Change) {
@@ -463,8 +519,8 @@ impl Engine {
         }
         self.kept = kept.clone();
         let destination = self.bound.destination.id.clone();
-        let note = vec![Note::Kept { destination, kept }];
-        let _ = self.shared.verdicts.send(note).await;
+        let report = vec![Report::Kept { destination, kept }];
+        let _ = self.shared.verdicts.send(report).await;
     }
 }
 

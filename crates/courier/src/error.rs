@@ -29,6 +29,9 @@ pub enum Error {
     /// Verdicts cannot be written any more.
     #[error("verdicts cannot be written")]
     Verdicts(#[source] CommitError),
+    /// Jobs cannot be worked off any more.
+    #[error("jobs cannot be worked off")]
+    Jobs(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Payloads cannot be read any more.
     #[error("payloads cannot be read")]
     Payloads(#[source] ReadError),

@@ -1,27 +1,33 @@
 //! Reads the deliveries topic: new deliveries into the store and the lanes, orders of operators.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use consumer::{Decision, Fold, Fresh, Unreadable};
-use domain::{DeliveryId, DestinationId, Outcome, OutcomeKind, RecordId};
+use domain::DestinationId;
 use log::Topic;
-use proto::{DELIVERY_TYPE, REDRIVE_TYPE};
+use proto::DELIVERY_TYPE;
 use runtime::Tasks;
-use store::{Op, ReadError, Row, Store, row};
+use store::{Op, ReadError, Row, Store};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use crate::controls::{self, Controls};
 use crate::engine::{Arrival, Input};
-use crate::entry::{Entry, Millis, Place};
+use crate::entry::{Millis, Place};
 use crate::lanes::Lanes;
+use crate::orders::{Book, Gate, News, Received};
 use crate::payload::{Budget, Payload};
+use crate::sidelines::{Rules, Sidelines};
 use crate::stored::Stored;
-use crate::tables::{DELIVERIES, REDRIVEN, State, new_entry, new_row};
+use crate::tables::{DELIVERIES, State, new_entry, new_row};
 use crate::telemetry;
-use crate::verdicts::outcome_record;
 
 /// The consumer group.
 pub(crate) const GROUP: &str = "courier";
+
+const LATER: Duration = Duration::from_secs(2);
 
 /// Folds the deliveries topic.
 pub(crate) struct Deliveries {
@@ -29,28 +35,34 @@ pub(crate) struct Deliveries {
     budget: Budget,
     store: Store,
     tasks: Tasks,
+    gate: Gate,
+    /// Told when a job began or ended.
+    jobs: Arc<Notify>,
     /// What goes to the lanes once the decision is durable.
     arriving: BTreeMap<DestinationId, Vec<Arrival>>,
-    redriven: BTreeMap<DestinationId, usize>,
-}
-
-/// An order to send a dead letter again, as the log holds it.
-struct Order<'a> {
-    delivery: DeliveryId,
-    fresh: &'a Fresh,
+    news: News,
 }
 
 // === impl Deliveries ===
 
 impl Deliveries {
-    pub(crate) fn new(lanes: Lanes, budget: Budget, store: Store, tasks: Tasks) -> Self {
+    pub(crate) fn new(
+        lanes: Lanes,
+        budget: Budget,
+        store: Store,
+        tasks: Tasks,
+        gate: Gate,
+        jobs: Arc<Notify>,
+    ) -> Self {
         Self {
             lanes,
             budget,
             store,
             tasks,
+            gate,
+            jobs,
             arriving: BTreeMap::new(),
-            redriven: BTreeMap::new(),
+            news: News::default(),
         }
     }
 
@@ -77,98 +89,49 @@ impl Deliveries {
         Ok(row)
     }
 
-    /// Sends those of the named that are dead on their way again.
-    async fn redrive(
+    async fn obey(
         &mut self,
-        orders: &[Order<'_>],
+        orders: &[Received],
         store: &Store,
         decision: &mut Decision,
     ) -> Result<(), ReadError> {
-        let ids: HashSet<DeliveryId> = orders.iter().map(|order| order.delivery).collect();
-        let ids: Vec<DeliveryId> = ids.into_iter().collect();
-        let mut dead: BTreeMap<DeliveryId, Stored> = Stored::of_ids(store, &ids)
-            .await?
-            .into_iter()
-            .filter(|row| row.state == State::Dead)
-            .map(|row| (row.entry.id, row))
-            .collect();
-        let mut rows = Vec::new();
-        for order in orders {
-            // An order for one that is not dead (any more) changes nothing.
-            let Some(row) = dead.remove(&order.delivery) else {
-                continue;
-            };
-            let place = row.entry.place;
-            rows.push(row![
-                place.partition,
-                place.offset,
-                State::Pending as i32,
-                0,
-                0
-            ]);
-            if let Some(outcome) = self.on_its_way(order, row) {
-                decision
-                    .outgoing
-                    .push((Topic::Outcomes, outcome_record(outcome)));
-            }
-        }
-        if !rows.is_empty() {
-            decision.ops.push(Op::Update {
-                table: &DELIVERIES,
-                columns: REDRIVEN,
-                rows,
-            });
-        }
+        let mut book = Book::load(orders, self.gate.clone(), store).await?;
+        orders.iter().for_each(|order| book.obey(order));
+        let (ops, outgoing, news) = book.close();
+        decision.ops.extend(ops);
+        decision.outgoing.extend(outgoing);
+        self.news = news;
         Ok(())
     }
 
-    fn on_its_way(&mut self, order: &Order<'_>, row: Stored) -> Option<Outcome> {
-        let delivery = proto::decode_delivery(row.payload?).ok()?;
-        let entry = Entry {
-            charged: 0,
-            next_at: Millis::default(),
-            ..row.entry
-        };
-        let destination = delivery.destination;
-        let arrival = Arrival {
-            entry,
-            payload: None,
-        };
-        self.arriving
-            .entry(destination.clone())
-            .or_default()
-            .push(arrival);
-        *self.redriven.entry(destination.clone()).or_default() += 1;
-        let stored = &order.fresh.stored;
-        let cause = order.fresh.id.to_string();
-        Some(Outcome {
-            id: RecordId::of("outcome", &[&delivery.id.to_string(), "redriven", &cause]),
-            dossier: delivery.dossier,
-            at: stored.appended_at,
-            kind: OutcomeKind::Redriven {
-                delivery: delivery.id,
-                step: delivery.step,
-                destination,
-                reason: stored
-                    .record
-                    .header("reason")
-                    .unwrap_or_default()
-                    .to_owned(),
-            },
-        })
+    /// What all lanes are to know holds for those of the configuration: the others hold everything anyway.
+    fn tell_lanes(
+        &self,
+        controls: BTreeMap<DestinationId, Controls>,
+        sidelines: Option<&Arc<Sidelines>>,
+    ) {
+        for (destination, controls) in controls {
+            if self.gate.destinations.contains(&destination) {
+                self.lanes.give(&destination, Input::Controls(controls));
+            }
+        }
+        for destination in self.gate.destinations.iter() {
+            if let Some(sidelines) = sidelines {
+                self.lanes
+                    .give(destination, Input::Sidelines(sidelines.clone()));
+            }
+        }
     }
 
     /// The answer to a commit may have been lost although it landed; then nobody reads these records
     /// again, and the lanes would hear of them at the next start only.
     fn look_again(&mut self) {
-        let places: Vec<Place> = self
-            .arriving
-            .values()
-            .flatten()
-            .map(|arrival| arrival.entry.place)
-            .collect();
-        self.forget();
-        if places.is_empty() {
+        let news = std::mem::take(&mut self.news);
+        let arriving = std::mem::take(&mut self.arriving);
+        let arrivals = arriving.values().chain(news.arriving.values()).flatten();
+        let places: Vec<Place> = arrivals.map(|arrival| arrival.entry.place).collect();
+        let has_orders = !news.controls.is_empty() || news.sidelines.is_some();
+        if places.is_empty() && !has_orders {
             return;
         }
         let (store, lanes, stop) = (
@@ -176,15 +139,22 @@ impl Deliveries {
             self.lanes.clone(),
             self.tasks.stop_token(),
         );
+        let destinations = self.gate.destinations.clone();
         self.tasks.spawn_brief(async move {
-            stop.run_until_cancelled(give_pending(&store, &lanes, &places))
-                .await;
+            let look = async {
+                sleep(LATER).await;
+                give_pending(&store, &lanes, &places).await;
+                if has_orders && let Some(orders) = again(|| ordered(&store)).await {
+                    give_orders(orders, &lanes, &destinations);
+                }
+            };
+            stop.run_until_cancelled(look).await;
         });
     }
 
     fn forget(&mut self) {
         self.arriving.clear();
-        self.redriven.clear();
+        self.news = News::default();
     }
 }
 
@@ -209,7 +179,7 @@ impl Fold for Deliveries {
             let record = &fresh.stored.record;
             let read = match record.header("type") {
                 Some(DELIVERY_TYPE) => self.delivery(fresh).map(|row| rows.push(row)),
-                Some(REDRIVE_TYPE) => order(fresh).map(|order| orders.push(order)),
+                Some(kind) if proto::is_order(kind) => order(fresh).map(|order| orders.push(order)),
                 other => Err(format!("unknown type `{}`", other.unwrap_or_default())),
             };
             if let Err(reason) = read {
@@ -225,7 +195,7 @@ impl Fold for Deliveries {
             });
         }
         if !orders.is_empty() {
-            self.redrive(&orders, store, &mut decision).await?;
+            self.obey(&orders, store, &mut decision).await?;
         }
         Ok(decision)
     }
@@ -234,8 +204,20 @@ impl Fold for Deliveries {
         for (destination, arrivals) in std::mem::take(&mut self.arriving) {
             self.lanes.give(&destination, Input::Arrived(arrivals));
         }
-        for (destination, number) in std::mem::take(&mut self.redriven) {
+        let news = std::mem::take(&mut self.news);
+        // Before anything is sent that an order keeps from being sent.
+        self.tell_lanes(news.controls, news.sidelines.as_ref());
+        for (destination, ended) in news.ended {
+            self.lanes.give(&destination, Input::Ended(ended));
+        }
+        for (destination, arrivals) in news.arriving {
+            self.lanes.give(&destination, Input::Arrived(arrivals));
+        }
+        for (destination, number) in news.redriven {
             telemetry::redriven(destination.as_str(), number);
+        }
+        if news.jobs_changed {
+            self.jobs.notify_one();
         }
     }
 
@@ -246,17 +228,9 @@ impl Fold for Deliveries {
 
 /// Gives the lanes those of the places that are there and pending; lanes know what they have.
 async fn give_pending(store: &Store, lanes: &Lanes, places: &[Place]) {
-    const LATER: Duration = Duration::from_secs(2);
-    let rows = loop {
-        sleep(LATER).await;
-        match Stored::at(store, places).await {
-            Ok(rows) => break rows,
-            Err(error) if error.is_transient() => {}
-            // The consumer meets the same error and ends the process.
-            Err(_) => return,
-        }
-    };
-    for row in rows.into_iter().filter(|row| row.state == State::Pending) {
+    let rows = again(move || Stored::at(store, places)).await;
+    let rows = rows.unwrap_or_default().into_iter();
+    for row in rows.filter(|row| row.state == State::Pending) {
         if let Ok(destination) = row.destination.parse() {
             let arrival = Arrival {
                 entry: row.entry,
@@ -267,11 +241,48 @@ async fn give_pending(store: &Store, lanes: &Lanes, places: &[Place]) {
     }
 }
 
-fn order(fresh: &Fresh) -> Result<Order<'_>, String> {
-    let text =
-        std::str::from_utf8(&fresh.stored.record.value).map_err(|error| error.to_string())?;
-    let delivery = text
-        .parse()
-        .map_err(|error: domain::InvalidDeliveryId| error.to_string())?;
-    Ok(Order { delivery, fresh })
+/// What operators ordered that still holds.
+pub(crate) async fn ordered(
+    store: &Store,
+) -> Result<(BTreeMap<DestinationId, Controls>, Rules), ReadError> {
+    Ok((controls::load(store).await?, Rules::load(store).await?))
+}
+
+/// Gives it to the lanes of the configuration.
+pub(crate) fn give_orders(
+    (mut controls, rules): (BTreeMap<DestinationId, Controls>, Rules),
+    lanes: &Lanes,
+    destinations: &BTreeSet<DestinationId>,
+) {
+    let sidelines = Arc::new(rules.sidelines());
+    for destination in destinations {
+        let controls = controls.remove(destination).unwrap_or_default();
+        lanes.give(destination, Input::Controls(controls));
+        lanes.give(destination, Input::Sidelines(sidelines.clone()));
+    }
+}
+
+/// What the store answers, as soon as it does; nothing if it never will: then the consumer meets the same
+/// error and ends the process.
+async fn again<T, F>(read: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, ReadError>>,
+{
+    loop {
+        match read().await {
+            Ok(found) => return Some(found),
+            Err(error) if error.is_transient() => sleep(LATER).await,
+            Err(_) => return None,
+        }
+    }
+}
+
+fn order(fresh: &Fresh) -> Result<Received, String> {
+    let record = &fresh.stored.record;
+    let order = proto::decode_order(|name| record.header(name), &record.value);
+    Ok(Received {
+        order: order.map_err(|error| error.to_string())?,
+        cause: fresh.id,
+        appended_at: fresh.stored.appended_at,
+    })
 }

@@ -29,7 +29,12 @@ pub(crate) async fn hold(
                     line.add(arrival.entry, now);
                 }
             }
+            Input::Interrupted(entry) => {
+                line.add(entry, now);
+            }
             Input::Dead(dead) => dead.into_iter().for_each(|(id, at)| line.add_dead(id, at)),
+            Input::Ended(ended) => ended.into_iter().for_each(|(id, at)| line.discard(id, at)),
+            Input::Controls(_) | Input::Sidelines(_) => {}
             Input::Show(reply) => {
                 let _ = reply.send(LaneView::held(&line, &destination, REASON));
             }

@@ -16,6 +16,7 @@ mod rate;
 mod tests;
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::RetryPlan;
@@ -24,14 +25,15 @@ use domain::{AttemptClass, DeliveryId, Outage, Rate};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Answer;
+use crate::controls::Controls;
 use crate::entry::{Entry, Millis};
+use crate::sidelines::Sidelines;
 
 use adaptive::Adaptive;
 pub(crate) use alarm::Alarm;
 use breaker::{Breaker, Open, Sign};
 pub(crate) use breaker::{BreakerRules, Change};
 use closing::Announced;
-pub(crate) use closing::Window;
 pub(crate) use hold::Hold;
 use line::Rank;
 pub(crate) use line::{Counts, Line, Standing};
@@ -52,6 +54,8 @@ pub(crate) struct Lane {
     limit: Adaptive,
     /// The destination asked to be left alone until then.
     asked_until: Millis,
+    /// When an operator last asked for a probe.
+    probe_asked: Option<Millis>,
     probe: Option<Probe>,
     last_probe: Option<Rank>,
 }
@@ -160,6 +164,7 @@ impl Lane {
             refused_until: Millis::default(),
             limit: Adaptive::new(setup.max_in_flight),
             asked_until: Millis::default(),
+            probe_asked: None,
             probe: None,
             last_probe: None,
             setup,
@@ -172,7 +177,11 @@ impl Lane {
     }
 
     /// Takes a delivery in; one that is here already changes nothing.
+    /// One in doubt that comes again without doubt has not arrived.
     pub(crate) fn add(&mut self, entry: Entry, now: Millis) {
+        if !entry.doubtful && self.line.standing(entry.id) == Some(Standing::Doubtful) {
+            self.resolve(entry.id, false, now);
+        }
         if self.line.add(entry, now) {
             self.plan_alarm(&entry, now);
         }
@@ -183,8 +192,9 @@ impl Lane {
         self.line.add_dead(id, opened_at);
     }
 
-    /// Forgets a dead letter that a person gave up.
-    pub(crate) fn discard(&mut self, id: DeliveryId, opened_at: Millis) {
+    /// A person ended one that waited for it: a dead letter, or one in doubt that has arrived.
+    pub(crate) fn end(&mut self, id: DeliveryId, opened_at: Millis, now: Millis) {
+        self.resolve(id, true, now);
         self.line.discard(id, opened_at);
     }
 
@@ -206,25 +216,24 @@ impl Lane {
         }
     }
 
-    /// An operator pauses it for a reason, or lets it go on.
-    pub(crate) fn set_paused(&mut self, reason: Option<String>) {
-        self.paused = reason;
+    /// What operators order, in place of what they ordered before.
+    pub(crate) fn control(&mut self, controls: &Controls, now: Millis) {
+        self.paused = controls
+            .paused
+            .as_ref()
+            .map(|paused| format!("paused by {}: {}", paused.by, paused.reason));
+        let cap = controls.limit.map_or(usize::MAX, |limit| limit as usize);
+        self.limit.set_cap(cap.min(self.setup.max_in_flight));
+        self.announced.set_windows(controls.windows.clone());
+        if controls.probe_asked > self.probe_asked {
+            self.probe_asked = controls.probe_asked;
+            self.breaker.probe_at_once(now);
+        }
     }
 
-    /// An operator lowers the cap, or gives it back.
-    pub(crate) fn set_cap(&mut self, cap: Option<usize>) {
-        let cap = cap.unwrap_or(usize::MAX).min(self.setup.max_in_flight);
-        self.limit.set_cap(cap);
-    }
-
-    /// What operators announce, in place of what they announced before.
-    pub(crate) fn set_windows(&mut self, windows: Vec<Window>) {
-        self.announced.set_windows(windows);
-    }
-
-    /// An operator wants the next probe now.
-    pub(crate) fn probe_at_once(&mut self, now: Millis) {
-        self.breaker.probe_at_once(now);
+    /// What stands aside from now on.
+    pub(crate) fn set_sidelines(&mut self, sidelines: Arc<Sidelines>, now: Millis) {
+        self.line.set_sidelines(sidelines, now);
     }
 
     /// Puts as many deliveries in flight as nothing speaks against, most urgent first. With an open
@@ -461,6 +470,11 @@ impl Lane {
         Some(Forecast::of(entry, &self.setup, now))
     }
 
+    /// When to ask about a delivery that has just come into doubt: the destination gets a moment to finish.
+    pub(crate) fn first_query(&self, now: Millis) -> Millis {
+        first_query(&self.setup, now)
+    }
+
     fn is_shut(&self, now: Millis) -> bool {
         self.paused.is_some() || self.announced.closed(now).is_some()
     }
@@ -535,7 +549,6 @@ fn budget(calendar: &Calendar, entry: &Entry, now: Millis) -> Duration {
     left.to_duration()
 }
 
-/// The first question about a delivery in doubt comes soon: the destination may have it by now.
 fn first_query(setup: &Setup, now: Millis) -> Millis {
     if setup.queryable {
         now.plus(setup.timeout)

@@ -22,13 +22,18 @@
 
 mod answer;
 mod api;
+mod boundary;
 mod cloud_event;
 mod config;
+mod controls;
+mod dead;
 mod engine;
 mod entry;
 mod error;
 mod fold;
+mod groups;
 mod holding;
+mod jobs;
 mod lane;
 mod lanes;
 #[expect(
@@ -37,6 +42,7 @@ mod lanes;
 )]
 mod leases;
 mod link;
+mod orders;
 mod payload;
 mod service;
 mod sidelines;
@@ -47,6 +53,7 @@ mod verdicts;
 mod view;
 
 pub use api::Api;
+pub use boundary::Boundary;
 pub use config::{Config, ConfigError};
 pub use error::{Error, StartError};
 pub use link::{InvalidTemplate, InvalidWay};

@@ -9,14 +9,17 @@ use proto::v1::courier_server::CourierServer;
 use runtime::{Clock, Health, Readiness, Tasks};
 use serde_json::Value;
 use store::{ReadError, Store};
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::api::Api;
 use crate::config::Config;
 use crate::engine::{Arrival, Input, Shared};
 use crate::entry::Place;
-use crate::fold::{Deliveries, GROUP};
+use crate::fold::{Deliveries, GROUP, give_orders, ordered};
+use crate::jobs::Runner;
 use crate::lanes::Lanes;
+use crate::orders::Gate;
 use crate::payload::Budget;
 use crate::tables::State;
 use crate::verdicts::{self, Verdicts};
@@ -32,6 +35,7 @@ pub struct Handle {
     log: Log,
     store: Store,
     clock: Clock,
+    gate: Gate,
 }
 
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
@@ -52,6 +56,11 @@ impl Service {
     ) -> Result<Handle, StartError> {
         health.set(GROUP, Readiness::Starting);
         let bound = config.bind()?;
+        let destinations = bound.iter().map(|bound| bound.destination.id.clone());
+        let gate = Gate {
+            destinations: Arc::new(destinations.collect()),
+            boundary: config.boundary.clone(),
+        };
         let start = Start::new(GROUP, health.clone(), tasks.stop_token());
         start
             .migrate(&store, &[&consumer::SCHEMA, &tables::SCHEMA])
@@ -71,13 +80,25 @@ impl Service {
             last_answers: config.last_answers,
         };
         let lanes = Lanes::start(&config, bound, &shared, tasks);
+        // Before the deliveries: nothing goes out that an order keeps from it.
+        let mut tries = start.tries();
+        let orders = loop {
+            let read = ordered(&store).await;
+            if let Some(orders) = tries.settle(read, ReadError::is_transient).await? {
+                break orders;
+            }
+        };
+        give_orders(orders, &lanes, &gate.destinations);
         load(&start, &store, &lanes).await?;
 
+        let jobs = Arc::new(Notify::new());
         let fold = Deliveries::new(
             lanes.clone(),
             shared.budget.clone(),
             store.clone(),
             tasks.clone(),
+            gate.clone(),
+            jobs.clone(),
         );
         let consumer = Consumer::new(
             fold,
@@ -91,12 +112,15 @@ impl Service {
         tasks.spawn("courier consumer", |stop| async move {
             consumer.run(stop).await.map_err(Error::from)
         });
+        let runner = Runner::new(store.clone(), log.clone(), clock.clone(), jobs);
+        tasks.spawn("courier jobs", |stop| runner.run(stop));
         show_figures(&lanes, tasks, &health);
         Ok(Handle {
             lanes,
             log,
             store,
             clock,
+            gate,
         })
     }
 }
@@ -116,6 +140,7 @@ impl Handle {
             self.log.clone(),
             self.store.clone(),
             self.clock.clone(),
+            self.gate.clone(),
         )
     }
 
@@ -164,14 +189,13 @@ async fn load(start: &Start, store: &Store, lanes: &Lanes) -> Result<(), StartEr
             };
             let input = match one.state {
                 State::Dead => Input::Dead(vec![(one.entry.id, one.entry.opened_at)]),
-                State::Pending
-                | State::Unknown
-                | State::Claimed
-                | State::Delivered
-                | State::Discarded => Input::Arrived(vec![Arrival {
-                    entry: one.entry,
-                    payload: None,
-                }]),
+                State::Claimed => Input::Interrupted(one.entry),
+                State::Pending | State::Unknown | State::Delivered | State::Discarded => {
+                    Input::Arrived(vec![Arrival {
+                        entry: one.entry,
+                        payload: None,
+                    }])
+                }
             };
             lanes.give(&destination, input);
         }

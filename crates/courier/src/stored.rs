@@ -19,6 +19,17 @@ pub(crate) struct Stored {
     pub(crate) payload: Option<Bytes>,
 }
 
+/// For what a person is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Dead letters.
+    Dead,
+    /// Unknown outcomes.
+    Unknown,
+    /// Undelivered ones whose last answer no rule reads.
+    Review,
+}
+
 /// The last attempt.
 pub(crate) struct Last {
     pub(crate) class: String,
@@ -75,22 +86,25 @@ impl Stored {
         Ok(found)
     }
 
-    /// The dead letters behind a place, oldest first, of one destination or of all.
-    pub(crate) async fn dead(
+    /// Those that wait for a person so, behind a place, oldest first, of one destination or of all.
+    pub(crate) async fn waiting(
         store: &Store,
+        wait: Wait,
         destination: Option<&DestinationId>,
         after: Place,
         limit: usize,
     ) -> Result<Vec<Self>, ReadError> {
-        let condition = "state = 2 and \
-             (part > $1 or (part = $1 and place > $2)) and ($3 = '' or destination = $3)";
+        let condition = format!(
+            "{} and (part > $1 or (part = $1 and place > $2)) and ($3 = '' or destination = $3)",
+            wait.condition()
+        );
         let destination = destination.map_or("", DestinationId::as_str);
         let params = [
             after.partition.into(),
             after.offset.into(),
             destination.into(),
         ];
-        Self::query(store, condition, "part, place", limit, &params).await
+        Self::query(store, &condition, "part, place", limit, &params).await
     }
 
     async fn query(
@@ -150,6 +164,19 @@ impl Stored {
             last,
             payload: row.opt_blob(16)?.cloned(),
         })
+    }
+}
+
+// === impl Wait ===
+
+impl Wait {
+    /// In words that an index has, too.
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Dead => "state = 2",
+            Self::Unknown => "state = 3",
+            Self::Review => "state <> 1 and state <> 4 and class = 'unclear'",
+        }
     }
 }
 

@@ -229,6 +229,9 @@ pub(crate) const ALARMED: &[&str] = &["escalated"];
 /// What sending a dead letter again sets.
 pub(crate) const REDRIVEN: &[&str] = &["state", "charged", "next_at"];
 
+/// What giving a dead letter up sets.
+pub(crate) const DISCARDED: &[&str] = &["state"];
+
 /// How a delivery stands in its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {

@@ -260,9 +260,14 @@ pub(crate) fn redriven(destination: &str, number: usize) {
     info!(destination, number, "dead letters sent on their way again");
 }
 
-/// A delivery came again under its id with another body; the first one counts.
+/// Jobs cannot be worked on for a while.
+pub(crate) fn job_waits(error: &(impl std::error::Error + 'static)) {
+    warn!(error = %ErrorChain(error), "jobs wait; trying again");
+}
+
+/// A delivery or an order came again under its id with another body; the first one counts.
 pub(crate) fn conflict(record: &domain::RecordId) {
-    error!(%record, "a delivery came again with another body and was left out");
+    error!(%record, "a delivery or an order came again with another body and was left out");
 }
 
 /// A delivery names a destination that the configuration does not have.

@@ -23,9 +23,9 @@ use crate::telemetry;
 
 pub(crate) use outcomes::outcome_record;
 
-/// Something about a lane or a delivery, to be made durable.
+/// What a lane reports, to be made durable.
 #[derive(Debug)]
-pub(crate) enum Note {
+pub(crate) enum Report {
     /// An attempt has ended.
     Verdict(Verdict),
     /// These are about to be sent to a destination for which a repeat is not harmless.
@@ -82,9 +82,9 @@ pub(crate) struct About {
     pub(crate) destination: DestinationId,
 }
 
-/// Notes on their way to the writer: lanes wait when the store does not keep up.
-pub(crate) type Sender = mpsc::Sender<Vec<Note>>;
-type Receiver = mpsc::Receiver<Vec<Note>>;
+/// Reports on their way to the writer: lanes wait when the store does not keep up.
+pub(crate) type Sender = mpsc::Sender<Vec<Report>>;
+type Receiver = mpsc::Receiver<Vec<Report>>;
 
 /// Writes verdicts and publishes their outcomes.
 pub(crate) struct Verdicts {
@@ -185,8 +185,8 @@ impl Writer {
                     if received == 0 {
                         return Ok(());
                     }
-                    let notes: Vec<Note> = batches.drain(..).flatten().collect();
-                    if !self.write(notes, publisher).await? {
+                    let reports: Vec<Report> = batches.drain(..).flatten().collect();
+                    if !self.write(reports, publisher).await? {
                         return Ok(());
                     }
                 }
@@ -196,23 +196,23 @@ impl Writer {
         }
     }
 
-    async fn write(&self, notes: Vec<Note>, publisher: &Publisher) -> Result<bool, Error> {
-        let outcomes: Vec<Record> = notes.iter().filter_map(outcomes::of).collect();
+    async fn write(&self, reports: Vec<Report>, publisher: &Publisher) -> Result<bool, Error> {
+        let outcomes: Vec<Record> = reports.iter().filter_map(outcomes::of).collect();
         let outgoing = if outcomes.is_empty() {
             Vec::new()
         } else {
             vec![(Topic::Outcomes, outcomes)]
         };
-        let ids = self.commit(&notes, &outgoing).await?;
-        for note in notes {
-            match note {
-                Note::Verdict(verdict) => telemetry::ruled(&verdict),
-                Note::Alarm { about, percent, .. } => telemetry::budget_used(&about, percent),
-                Note::Resolved { about, arrived, .. } => telemetry::resolved(&about, arrived),
-                Note::Claimed { done, .. } => {
+        let ids = self.commit(&reports, &outgoing).await?;
+        for report in reports {
+            match report {
+                Report::Verdict(verdict) => telemetry::ruled(&verdict),
+                Report::Alarm { about, percent, .. } => telemetry::budget_used(&about, percent),
+                Report::Resolved { about, arrived, .. } => telemetry::resolved(&about, arrived),
+                Report::Claimed { done, .. } => {
                     let _ = done.send(());
                 }
-                Note::Kept { .. } => {}
+                Report::Kept { .. } => {}
             }
         }
         Ok(publisher.publish(ids, outgoing).await)
@@ -222,10 +222,10 @@ impl Writer {
     /// away, and the delivery is not sent again for that. Writing them twice changes nothing.
     async fn commit(
         &self,
-        notes: &[Note],
+        reports: &[Report],
         outgoing: &[(Topic, Vec<Record>)],
     ) -> Result<Vec<i64>, Error> {
-        let ops = rows::ops(notes);
+        let ops = rows::ops(reports);
         let mut pause = FIRST_PAUSE;
         loop {
             let fence = Fence {

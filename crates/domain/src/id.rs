@@ -111,6 +111,10 @@ id!(
     /// Identifies one calendar, for example `national-office`.
     CalendarId, "calendar id", 63, SLUG, is_slug
 );
+id!(
+    /// Identifies one job of an operator; chosen by whoever starts it.
+    JobId, "job id", 63, SLUG, is_slug
+);
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ mod event;
 mod history;
 mod id;
 mod lifecycle;
+mod order;
 mod outage;
 mod outcome;
 mod procedure;
@@ -26,9 +27,12 @@ pub use dossier_code::{DossierCode, InvalidDossierCode};
 pub use event::{Event, EventKind, InvalidAttribute, UnknownEventKind};
 pub use history::{Fact, Fold, History};
 pub use id::{
-    AgencyId, CalendarId, DestinationId, DossierKey, EventId, InvalidId, RouteId, StepId,
+    AgencyId, CalendarId, DestinationId, DossierKey, EventId, InvalidId, JobId, RouteId, StepId,
 };
 pub use lifecycle::{DossierClock, Status, Transition, UnknownStatus};
+pub use order::{
+    Action, InvalidNote, InvalidSubject, LaneAction, Note, Order, SidelineWay, Subject,
+};
 pub use outage::{Outage, OutageTime};
 pub use outcome::{DossierEnd, FactReason, HoldReason, Outcome, OutcomeKind};
 pub use procedure::{InvalidProcedureCode, ProcedureCode};

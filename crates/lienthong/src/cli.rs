@@ -4,6 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod operators;
+
+pub use operators::{
+    Consent, CourierArgs, DeadCommand, DeadFilterArgs, DeliveryCommand, DestinationCommand,
+    LaneArgs, RedriveArgs, ResendArgs, SidelineCommand, SubjectArgs,
+};
+
 /// The pipeline under interlinked administrative procedures: events in, work out, answers back.
 #[derive(Debug, Parser)]
 #[command(
@@ -64,12 +71,21 @@ pub enum Command {
     /// Look at dossiers.
     #[command(subcommand)]
     Dossier(DossierCommand),
-    /// Look at dead letters, and send them on their way again.
+    /// Look at dead letters, and send them on their way again or give them up.
     #[command(subcommand)]
     Dead(DeadCommand),
     /// Look after the files of destinations.
     #[command(subcommand)]
     Destinations(DestinationsCommand),
+    /// Look at destinations and their lanes, and steer them.
+    #[command(subcommand)]
+    Destination(DestinationCommand),
+    /// Look at deliveries that wait for a person, and settle them.
+    #[command(subcommand)]
+    Delivery(DeliveryCommand),
+    /// Let deliveries of a dossier, a procedure or a sender stand aside for a while.
+    #[command(subcommand)]
+    Sideline(SidelineCommand),
     /// Roles, lag and counts of a running system.
     Status,
     /// Measure this machine: throughput, latency, memory, each beside its baseline.
@@ -274,46 +290,6 @@ pub enum DossierCommand {
         /// The tracker's address; default: tracker.listen.
         #[arg(long)]
         tracker: Option<String>,
-    },
-}
-
-/// What to do with dead letters.
-#[derive(Clone, Debug, Subcommand)]
-pub enum DeadCommand {
-    /// Dead letters, oldest first.
-    List {
-        /// Only those of this destination.
-        #[arg(long)]
-        destination: Option<String>,
-        /// At most so many.
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-        /// The courier's address; default: courier.listen.
-        #[arg(long)]
-        courier: Option<String>,
-    },
-    /// The attempts of one delivery.
-    Show {
-        /// The delivery's id.
-        delivery: String,
-        /// The courier's address; default: courier.listen.
-        #[arg(long)]
-        courier: Option<String>,
-    },
-    /// Send dead letters on their way again, under the same ids.
-    Redrive {
-        /// Their delivery ids.
-        #[arg(required = true)]
-        deliveries: Vec<String>,
-        /// Why; kept on the timeline.
-        #[arg(long)]
-        reason: String,
-        /// Do it; without this flag it only says what would be done.
-        #[arg(long)]
-        yes: bool,
-        /// The courier's address; default: courier.listen.
-        #[arg(long)]
-        courier: Option<String>,
     },
 }
 

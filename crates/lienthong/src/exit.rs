@@ -52,6 +52,7 @@ impl Failure {
 pub fn from_status(service: &str, status: &tonic::Status) -> Failure {
     match status.code() {
         tonic::Code::NotFound => Failure::NotFound(status.message().to_owned()),
+        tonic::Code::FailedPrecondition => Failure::Finding(status.message().to_owned()),
         tonic::Code::InvalidArgument => Failure::Usage(anyhow::anyhow!("{}", status.message())),
         tonic::Code::Unavailable => Failure::Unreachable(anyhow::anyhow!(
             "the {service} does not answer: {}; is it running, and is the address right?",

@@ -83,6 +83,9 @@ async fn dispatch(cli: Cli, settings: Settings) -> Result<(), Failure> {
         Command::Dossier(verb) => command::dossier::run(verb, &settings, format).await,
         Command::Dead(verb) => command::dead::run(verb, &settings, format).await,
         Command::Destinations(verb) => command::destinations::run(&verb, &settings, format),
+        Command::Destination(verb) => command::destination::run(verb, &settings, format).await,
+        Command::Delivery(verb) => command::delivery::run(verb, &settings, format).await,
+        Command::Sideline(verb) => command::sideline::run(verb, &settings, format).await,
         Command::Status => command::status::run(&settings, format).await,
         Command::Bench(args) => command::bench::run(args, settings, format).await,
     }

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
-use crate::{plan, plan::PlanError, settings::Settings};
+use crate::{boundary, plan, plan::PlanError, settings::Settings};
 
 /// One of the services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -236,6 +236,7 @@ impl Pipeline {
         let destinations = self.plan.routes.destinations().cloned().collect();
         let mut config = courier::Config::new(destinations, Arc::clone(&self.plan.calendars));
         config.consumer = self.settings.options();
+        config.boundary = boundary::of(&self.plan, self.clock.clone());
         let handle = courier::Service::start(
             config,
             self.log.clone(),

@@ -7,15 +7,17 @@ mod cloud_event;
 mod delivery;
 mod error;
 mod event;
+mod order;
 mod outcome;
 mod record;
 mod time;
 
 pub use cloud_event::cloud_event_headers;
 pub use error::InvalidField;
+pub use order::{REDRIVE_TYPE, decode_order, encode_order, is_order, lane_action, sideline};
 pub use record::{
-    DELIVERY_TYPE, Encoded, OUTCOME_TYPE, REDRIVE_TYPE, Redrive, decode_delivery, decode_outcome,
-    encode_delivery, encode_outcome, encode_redrive,
+    DELIVERY_TYPE, Encoded, OUTCOME_TYPE, decode_delivery, decode_outcome, encode_delivery,
+    encode_outcome,
 };
 pub use time::{duration_from_wire, duration_to_wire, timestamp_from_wire, timestamp_to_wire};
 

@@ -1,7 +1,7 @@
 //! What stands in the deliveries and outcomes topics: CloudEvents attributes, and a message as data.
 
 use bytes::Bytes;
-use domain::{Delivery, DeliveryId, DossierKey, Outcome, RecordId};
+use domain::{Delivery, DossierKey, Outcome};
 use jiff::Timestamp;
 use prost::Message;
 
@@ -11,26 +11,9 @@ use crate::{InvalidField, v1};
 pub const DELIVERY_TYPE: &str = "vn.lienthong.delivery.v1";
 /// The CloudEvents type of an outcome.
 pub const OUTCOME_TYPE: &str = "vn.lienthong.outcome.v1";
-/// The CloudEvents type of the control record that sends a dead letter on its way again.
-pub const REDRIVE_TYPE: &str = "vn.lienthong.control.redrive.v1";
 
 const PROTOBUF: &str = "application/protobuf";
 const SOURCE: &str = "lienthong";
-
-/// An operator's order to send a dead letter on its way again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redrive {
-    /// Of the record; chosen by the sender of the order.
-    pub id: RecordId,
-    /// The dead letter.
-    pub delivery: DeliveryId,
-    /// Its dossier: the record's key, so that the order stands behind the delivery.
-    pub dossier: DossierKey,
-    /// When it was ordered.
-    pub at: Timestamp,
-    /// Who and why.
-    pub reason: String,
-}
 
 /// A record that carries a message: attributes by CloudEvents name, and the encoded message.
 pub type Encoded = (Vec<(&'static str, String)>, Bytes);
@@ -52,7 +35,7 @@ fn attributes(
     ]
 }
 
-fn decode<M: Message + Default>(data: &[u8]) -> Result<M, InvalidField> {
+pub(crate) fn decode<M: Message + Default>(data: &[u8]) -> Result<M, InvalidField> {
     M::decode(data).map_err(|error| InvalidField::new("data", error))
 }
 
@@ -94,11 +77,4 @@ pub fn encode_outcome(outcome: Outcome) -> Encoded {
 /// Reads the data of an outcome's record.
 pub fn decode_outcome(data: &[u8]) -> Result<Outcome, InvalidField> {
     decode::<v1::Outcome>(data)?.try_into()
-}
-
-/// The record of a redrive order: the delivery's id as data, the reason as an attribute.
-pub fn encode_redrive(order: &Redrive) -> Encoded {
-    let mut attributes = attributes(REDRIVE_TYPE, order.id.to_string(), &order.dossier, order.at);
-    attributes.push(("reason", order.reason.clone()));
-    (attributes, Bytes::from(order.delivery.to_string()))
 }

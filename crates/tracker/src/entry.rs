@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use domain::{Attempt, Delivery, Event, Outcome, OutcomeKind};
+use domain::{Action, Attempt, Delivery, Event, Order, Outcome, OutcomeKind};
 use jiff::Timestamp;
 use proto::{timestamp_to_wire, v1::TimelineEntry};
 use sha2::{Digest, Sha256};
@@ -19,11 +19,7 @@ pub(crate) fn of(arrival: &Arrival) -> TimelineEntry {
         News::Event(event) => of_event(event),
         News::Delivery(delivery) => of_delivery(delivery),
         News::Outcome(outcome) => of_outcome(outcome),
-        News::RedriveOrdered {
-            delivery,
-            at,
-            reason,
-        } => entry(*at, "redrive-ordered", PIPELINE, delivery, reason.clone()),
+        News::Ordered(order) => of_order(order),
         News::Conflict {
             at,
             who,
@@ -112,6 +108,23 @@ fn of_delivery(delivery: &Delivery) -> TimelineEntry {
             detail,
         )
     }
+}
+
+fn of_order(order: &Order) -> TimelineEntry {
+    let what = match &order.action {
+        Action::Redrive { .. } => "redrive-ordered",
+        Action::Settle { arrived: true, .. } => "settled-as-arrived",
+        Action::Settle { .. } => "settled-as-not-arrived",
+        Action::Discard { .. } => "discard-ordered",
+        Action::Sideline { rule: Some(_), .. } => "sideline-ordered",
+        Action::Sideline { rule: None, .. } => "sideline-lifted",
+        Action::Lane { .. }
+        | Action::StartJob { .. }
+        | Action::JobItems { .. }
+        | Action::CancelJob { .. } => "order",
+    };
+    let detail = format!("{}: {}", order.by, order.reason);
+    entry(order.at, what, PIPELINE, order.action.subject(), detail)
 }
 
 fn of_outcome(outcome: &Outcome) -> TimelineEntry {
@@ -271,6 +284,22 @@ mod tests {
             "residence",
             detail,
         );
+    }
+
+    #[test]
+    fn an_order_names_who_gave_it_and_why() {
+        let order = |action| Order {
+            id: domain::RecordId::of("order", &[]),
+            at: hour(1),
+            by: "Người Trực Thử".parse().unwrap(),
+            reason: "form corrected".parse().unwrap(),
+            action,
+        };
+        let (delivery, dossier) = (delivery_id("residence"), "d-1".parse().unwrap());
+        let discard = Action::Discard { delivery, dossier };
+        let detail = "Người Trực Thử: form corrected";
+        let news = News::Ordered(order(discard));
+        check(news, "discard-ordered", PIPELINE, "", detail);
     }
 
     #[test]

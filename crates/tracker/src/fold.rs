@@ -173,7 +173,8 @@ impl consumer::Fold for Fold {
         let mut arrivals = Vec::with_capacity(batch.len());
         for fresh in batch {
             match Arrival::read(fresh) {
-                Ok(arrival) => arrivals.push(arrival),
+                Ok(Some(arrival)) => arrivals.push(arrival),
+                Ok(None) => telemetry::not_of_a_dossier(),
                 Err(reason) => {
                     if fresh.stored.topic == Topic::Events && !fresh.conflict {
                         rows.refused.push(row![fresh.id.as_bytes()]);
@@ -290,7 +291,7 @@ impl Work {
         let code = match &arrival.news {
             News::Event(event) => event.code.as_ref(),
             News::Delivery(delivery) => delivery.code.as_ref(),
-            News::Outcome(_) | News::RedriveOrdered { .. } | News::Conflict { .. } => None,
+            News::Outcome(_) | News::Ordered(_) | News::Conflict { .. } => None,
         };
         let known = self.state.code.as_ref().map(|(_, code)| code);
         let code = code

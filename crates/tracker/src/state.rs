@@ -104,7 +104,7 @@ impl State {
             News::Event(event) => self.event(event),
             News::Delivery(delivery) => self.delivery(delivery),
             News::Outcome(outcome) => self.outcome(outcome),
-            News::RedriveOrdered { .. } | News::Conflict { .. } => {}
+            News::Ordered(_) | News::Conflict { .. } => {}
         }
     }
 

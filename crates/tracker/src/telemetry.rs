@@ -25,6 +25,7 @@ const BREACHES: &str = "lienthong_deadline_breaches_total";
 const STEP_DURATION: &str = "lienthong_tracker_step_duration_seconds";
 const LAG_RECORDS: &str = "lienthong_consumer_lag_records";
 const LAG_SECONDS: &str = "lienthong_consumer_lag_seconds";
+const ORDERS: &str = "lienthong_tracker_orders_passed_over_total";
 const OTHER_LABELS: &str = "lienthong_tracker_labels_over_limit_total";
 
 /// Describes the metrics of this crate.
@@ -46,6 +47,7 @@ pub fn describe_metrics() {
         Unit::Seconds,
         "Age of the oldest record that a group has not read"
     );
+    describe_counter!(ORDERS, "Orders of operators that are about no dossier");
     describe_counter!(
         OTHER_LABELS,
         "Label values shown as `other` because there were too many"
@@ -65,6 +67,11 @@ const OTHER: &str = "other";
 pub(crate) fn step_ended(labels: &Labels, procedure: &str, took: SignedDuration) {
     let procedure = labels.procedure(procedure);
     histogram!(STEP_DURATION, "procedure" => procedure).record(took.as_secs_f64().max(0.0));
+}
+
+/// An order of an operator is about no dossier and stands on no timeline.
+pub(crate) fn not_of_a_dossier() {
+    counter!(ORDERS).increment(1);
 }
 
 /// Shows the figures; called on a slow tick.

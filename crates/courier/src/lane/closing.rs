@@ -3,6 +3,7 @@
 use calendar::Calendar;
 use domain::Outage;
 
+use crate::controls::Window;
 use crate::entry::Millis;
 
 /// What was announced for a destination.
@@ -13,14 +14,6 @@ pub(crate) struct Announced {
     office_hours_only: bool,
     /// Announced by operators.
     windows: Vec<Window>,
-}
-
-/// A span announced by an operator; its end is outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) from: Millis,
-    pub(crate) to: Millis,
-    pub(crate) reason: String,
 }
 
 /// The destination is closed.
@@ -132,7 +125,7 @@ mod tests {
         announced.set_windows(vec![Window {
             from: at("2026-09-21T02:30:00Z"),
             to: at("2026-09-21T04:00:00Z"),
-            reason: "by phone".to_owned(),
+            reason: "by phone".parse().unwrap(),
         }]);
         let closed = announced.closed(at("2026-09-21T01:30:00Z")).unwrap();
         assert_eq!(closed.until, at("2026-09-21T04:00:00Z"));

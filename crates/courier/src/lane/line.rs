@@ -7,10 +7,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use domain::DeliveryId;
 
 use crate::entry::{DossierMark, Entry, Millis};
+use crate::sidelines::{Sidelined, Sidelines};
 
 /// The undelivered deliveries of a lane.
 #[derive(Debug, Default)]
@@ -27,6 +29,7 @@ pub(crate) struct Line {
     alarms: BTreeSet<(Millis, u32)>,
     in_flight: usize,
     dead: BTreeSet<(Millis, DeliveryId)>,
+    sidelines: Arc<Sidelines>,
 }
 
 /// A slot.
@@ -35,6 +38,8 @@ struct Node {
     entry: Entry,
     standing: Standing,
     demoted: bool,
+    /// Until when it is delayed.
+    until: Millis,
     /// When its next alarm is; [`Millis::MAX`] is never.
     alarm: Millis,
     /// The next one of the same dossier.
@@ -137,6 +142,25 @@ impl Line {
             unknown,
             dead: self.dead.len(),
         }
+    }
+
+    /// What stands aside from now on, in place of what did before.
+    pub(crate) fn set_sidelines(&mut self, sidelines: Arc<Sidelines>, now: Millis) {
+        self.sidelines = sidelines;
+        let ready = self.ready.iter().map(|rank| rank.slot);
+        let waiting: Vec<u32> = ready
+            .chain(self.delayed.iter().map(|(_, slot)| *slot))
+            .collect();
+        for slot in waiting {
+            self.withdraw(slot);
+            self.promote(slot, now);
+        }
+    }
+
+    fn sidelined(&self, slot: u32, now: Millis) -> Option<Sidelined> {
+        let Entry { dossier, marks, .. } = self.nodes[slot as usize].entry;
+        self.sidelines
+            .of(dossier, marks.procedure, marks.sender, now)
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -268,6 +292,7 @@ impl Line {
             entry,
             standing: Standing::Behind,
             demoted: false,
+            until: Millis::default(),
             alarm: Millis::MAX,
             next: None,
         };
@@ -308,11 +333,18 @@ impl Line {
 
     /// Lets the first of a dossier wait for its turn, its time or an answer about it.
     fn promote(&mut self, slot: u32, now: Millis) {
+        let Entry { next_at, .. } = self.node(slot).entry;
+        let (at, demoted) = match self.sidelined(slot, now) {
+            Some(Sidelined::Hold { until }) => (next_at.max(until), false),
+            Some(Sidelined::Demote { .. }) => (next_at, true),
+            None => (next_at, false),
+        };
         let node = self.node(slot);
-        let at = node.entry.next_at;
+        node.demoted = demoted;
+        node.until = at;
         if node.entry.doubtful {
             node.standing = Standing::Doubtful;
-            self.doubtful.insert((at, slot));
+            self.doubtful.insert((next_at, slot));
         } else if at > now {
             node.standing = Standing::Delayed;
             self.delayed.insert((at, slot));
@@ -327,7 +359,7 @@ impl Line {
     fn withdraw(&mut self, slot: u32) {
         let node = *self.node(slot);
         self.ready.remove(&node.rank(slot));
-        self.delayed.remove(&(node.entry.next_at, slot));
+        self.delayed.remove(&(node.until, slot));
     }
 
     fn launch(&mut self, slot: u32) -> DeliveryId {

@@ -1,18 +1,18 @@
-//! What of the notes of lanes others should hear: records of the outcomes topic.
+//! What of the reports of lanes others should hear: records of the outcomes topic.
 
 use bytes::Bytes;
 use domain::{Outcome, OutcomeKind, RecordId};
 use jiff::Timestamp;
 use log::Record;
 
-use super::{About, Note, Verdict};
+use super::{About, Report, Verdict};
 use crate::lane::Ruling;
 
-/// The record that tells of a note, if it is of interest outside.
-pub(super) fn of(note: &Note) -> Option<Record> {
-    match note {
-        Note::Verdict(verdict) => Some(of_verdict(verdict)),
-        Note::Resolved {
+/// The record that tells of a report, if it is of interest outside.
+pub(super) fn of(report: &Report) -> Option<Record> {
+    match report {
+        Report::Verdict(verdict) => Some(of_verdict(verdict)),
+        Report::Resolved {
             about,
             arrived,
             at,
@@ -28,7 +28,7 @@ pub(super) fn of(note: &Note) -> Option<Record> {
             let tries = about.entry.tries.to_string();
             Some(record(about, "settled", &tries, at.timestamp(), kind))
         }
-        Note::Alarm { about, percent, at } => {
+        Report::Alarm { about, percent, at } => {
             let kind = OutcomeKind::BudgetUsed {
                 delivery: about.entry.id,
                 step: about.step.clone(),
@@ -38,7 +38,7 @@ pub(super) fn of(note: &Note) -> Option<Record> {
             let level = percent.to_string();
             Some(record(about, "budget-used", &level, at.timestamp(), kind))
         }
-        Note::Claimed { .. } | Note::Kept { .. } => None,
+        Report::Claimed { .. } | Report::Kept { .. } => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The rows that notes of lanes change.
+//! The rows that reports of lanes change.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::Attempt;
 use store::{Op, Row, Value, row};
 
-use super::{About, Note, Verdict};
+use super::{About, Report, Verdict};
 use crate::entry::Place;
 use crate::lane::{Kept, Ruling};
 use crate::tables::{
@@ -23,29 +23,29 @@ enum Change<'a> {
 
 /// One change of state per delivery, the last one: a failed try and the success after it may wait for
 /// the same transaction. Every failed attempt is kept.
-pub(super) fn ops(notes: &[Note]) -> Vec<Op> {
+pub(super) fn ops(reports: &[Report]) -> Vec<Op> {
     let mut last = BTreeMap::new();
     let (mut attempts, mut alarms) = (Vec::new(), BTreeMap::new());
     let mut kept = BTreeMap::new();
-    for note in notes {
-        match note {
-            Note::Verdict(verdict) => {
+    for report in reports {
+        match report {
+            Report::Verdict(verdict) => {
                 last.insert(verdict.about.entry.place, Change::Ruled(verdict));
                 if verdict.ruling != Ruling::Delivered {
                     attempts.push(attempt_row(verdict));
                 }
             }
-            Note::Claimed { places, .. } => {
+            Report::Claimed { places, .. } => {
                 last.extend(places.iter().map(|place| (*place, Change::Claimed)));
             }
-            Note::Resolved { about, arrived, .. } => {
+            Report::Resolved { about, arrived, .. } => {
                 let arrived = *arrived;
                 last.insert(about.entry.place, Change::Resolved { arrived });
             }
-            Note::Alarm { about, percent, .. } => {
+            Report::Alarm { about, percent, .. } => {
                 alarms.insert(about.entry.place, *percent);
             }
-            Note::Kept {
+            Report::Kept {
                 destination,
                 kept: state,
             } => {
@@ -192,12 +192,12 @@ mod tests {
     use super::*;
     use crate::entry::{DossierMark, Entry, Millis};
 
-    fn verdict(offset: i64, tries: u32, ruling: Ruling) -> Note {
+    fn verdict(offset: i64, tries: u32, ruling: Ruling) -> Report {
         let class = match ruling {
             Ruling::Delivered => AttemptClass::Accepted,
             Ruling::Again { .. } | Ruling::Unknown | Ruling::Dead => AttemptClass::Retryable,
         };
-        Note::Verdict(Verdict {
+        Report::Verdict(Verdict {
             about: About {
                 entry: Entry {
                     id: DeliveryId::from([u8::try_from(offset).unwrap(); 16]),

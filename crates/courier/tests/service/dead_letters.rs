@@ -46,10 +46,7 @@ async fn a_refused_delivery_is_a_dead_letter_until_a_person_sends_it_again() {
         refused.id.to_string(),
         delivery("d-1", "b", "justice").id.to_string(),
     ];
-    let answer = courier
-        .redrive(&ids, "operator Thử: form corrected")
-        .await
-        .unwrap();
+    let answer = courier.redrive(&ids, "form corrected").await.unwrap();
     assert_eq!(
         (answer.redriven, answer.not_dead.as_slice()),
         (1, &ids[1..])
@@ -65,7 +62,7 @@ async fn a_refused_delivery_is_a_dead_letter_until_a_person_sends_it_again() {
         OutcomeKind::Redriven { reason, .. } => Some(reason.as_str()),
         _ => None,
     });
-    assert_eq!(redriven, Some("operator Thử: form corrected"));
+    assert_eq!(redriven, Some("Người Trực Thử: form corrected"));
     let shown = courier.delivery(&ids[0]).await.unwrap();
     assert_eq!(
         (shown.state.as_str(), shown.attempts.len()),

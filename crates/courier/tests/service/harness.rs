@@ -37,6 +37,8 @@ pub(crate) struct Courier {
     pub(crate) health: Health,
 }
 
+/// Who gives orders.
+pub(crate) const OPERATOR: &str = "Người Trực Thử";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for something that is bound to come.
@@ -247,7 +249,7 @@ impl Courier {
         assert_eq!(stopped, Ok(()));
     }
 
-    fn api(&self) -> courier::Api {
+    pub(crate) fn api(&self) -> courier::Api {
         self.handle.api()
     }
 
@@ -291,6 +293,7 @@ impl Courier {
     ) -> Result<v1::RedriveResponse, tonic::Status> {
         let request = tonic::Request::new(v1::RedriveRequest {
             deliveries: deliveries.to_vec(),
+            by: OPERATOR.to_owned(),
             reason: reason.to_owned(),
         });
         Ok(self.api().redrive(request).await?.into_inner())

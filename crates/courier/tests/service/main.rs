@@ -14,6 +14,8 @@ mod guarded;
 mod harness;
 mod hostile;
 mod http_inbox;
+mod jobs;
+mod orders;
 mod soap;
 mod start;
 mod tls;

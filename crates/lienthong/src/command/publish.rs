@@ -102,7 +102,7 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::new(file)))
 }
 
-fn read(text: &str) -> Result<Event, String> {
+pub(super) fn read(text: &str) -> Result<Event, String> {
     let line: Line = serde_json::from_str(text).map_err(|error| error.to_string())?;
     Event::try_from(v1::Event::from(line)).map_err(|error| error.to_string())
 }

@@ -3,6 +3,7 @@
 use domain::{Outage, OutageTime};
 
 use super::*;
+use crate::controls::Window;
 
 fn at(text: &str) -> Millis {
     text.parse::<jiff::Timestamp>().unwrap().into()
@@ -60,7 +61,7 @@ fn holds_have_a_precedence_and_each_says_why() {
         },
         20,
     );
-    lane.set_paused(Some("paused by duty officer: phone call".to_owned()));
+    lane.paused = Some("paused by duty officer: phone call".to_owned());
     let failing = answer(Unreachable);
     for _ in 0..5 {
         lane.breaker.attempted(Sign::Away, false, &failing, now);
@@ -76,7 +77,7 @@ fn holds_have_a_precedence_and_each_says_why() {
         (lane.take(open), lane.next_wake(open)),
         (vec![], lane.line.next_alarm())
     );
-    lane.set_paused(None);
+    lane.paused = None;
     assert_eq!(word(&lane, open), Some("breaker"));
     let probe = lane.take(open);
     assert_eq!(probe.len(), 1, "the probe passes the holds below it");
@@ -98,11 +99,16 @@ fn holds_have_a_precedence_and_each_says_why() {
 fn p6_an_announced_outage_charges_nothing_and_ends_by_itself() {
     let now = monday();
     let mut lane = filled(setup(5), 3);
-    lane.set_windows(vec![Window {
+    let window = Window {
         from: now,
         to: now.plus(minutes(30)),
-        reason: "announced by phone".to_owned(),
-    }]);
+        reason: "announced by phone".parse().unwrap(),
+    };
+    let controls = Controls {
+        windows: vec![window],
+        ..Controls::default()
+    };
+    lane.control(&controls, now);
     assert_eq!(lane.take(now.plus(minutes(29))), []);
     let hold = lane.hold(now).unwrap();
     assert_eq!(
@@ -311,7 +317,7 @@ fn one_that_was_in_doubt_when_the_process_ended_is_in_doubt_after_it() {
 #[test]
 fn each_level_of_a_used_budget_is_told_once() {
     let mut lane = settled_in(setup(1));
-    lane.set_paused(Some("held for the test".to_owned()));
+    lane.paused = Some("held for the test".to_owned());
     let due_at = at("2026-09-22T10:00:00Z");
     lane.add(due(1, due_at), monday());
     let mut told = Vec::new();

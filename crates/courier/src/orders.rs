@@ -1,0 +1,119 @@
+//! Orders of operators: how they stand in the log and in the audit, and what they amount to.
+
+mod book;
+mod changes;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use domain::{Action, DestinationId, Order, RecordId};
+use jiff::Timestamp;
+use log::Record;
+use store::{Kind, ReadError, Row, Store, Value};
+
+use crate::boundary::Boundary;
+use crate::entry::Millis;
+
+pub(crate) use book::Book;
+pub(crate) use changes::News;
+
+/// An order as the log brought it.
+pub(crate) struct Received {
+    pub(crate) order: Order,
+    /// The record's id in the inbox.
+    pub(crate) cause: RecordId,
+    pub(crate) appended_at: Timestamp,
+}
+
+/// Which deliveries may be sent again.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) destinations: Arc<BTreeSet<DestinationId>>,
+    pub(crate) boundary: Boundary,
+}
+
+/// The record of an order.
+pub(crate) fn record(order: &Order) -> Record {
+    let (attributes, value) = proto::encode_order(order);
+    let headers = attributes
+        .into_iter()
+        .map(|(name, value)| (name.into(), value));
+    Record {
+        key: order.action.key(),
+        headers: headers.collect(),
+        value,
+    }
+}
+
+/// A row of the audit.
+pub(crate) struct Audited {
+    pub(crate) at: Millis,
+    pub(crate) by: String,
+    pub(crate) action: String,
+    pub(crate) reason: String,
+    pub(crate) result: String,
+}
+
+/// The newest orders on a subject, the newest first.
+pub(crate) async fn on(
+    store: &Store,
+    subject: &str,
+    most: usize,
+) -> Result<Vec<Audited>, ReadError> {
+    let sql = format!(
+        "select at, actor, action, reason, result from courier_orders \
+         where subject = $1 order by at desc, id limit {most}"
+    );
+    let kinds = &[Kind::Int, Kind::Text, Kind::Text, Kind::Text, Kind::Text];
+    let rows = store.query(sql, [Value::from(subject)], kinds).await?;
+    let read = |row: &Row| {
+        Ok(Audited {
+            at: Millis(row.int(0)?),
+            by: row.text(1)?.to_owned(),
+            action: row.text(2)?.to_owned(),
+            reason: row.text(3)?.to_owned(),
+            result: row.text(4)?.to_owned(),
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+// === impl Gate ===
+
+impl Gate {
+    /// Whether the delivery may go to its destination as things stand, or in words why not.
+    pub(crate) fn may_go(&self, delivery: &domain::Delivery) -> Result<(), String> {
+        if !self.destinations.contains(&delivery.destination) {
+            let id = &delivery.destination;
+            return Err(format!("no destination `{id}` in the configuration"));
+        }
+        self.boundary.may_go(delivery)
+    }
+}
+
+/// What was ordered, as the audit shows it.
+fn words(action: &Action) -> String {
+    match action {
+        Action::Lane { action, .. } => action.to_string(),
+        Action::Sideline { rule: None, .. } => "sideline lifted".to_owned(),
+        Action::Sideline {
+            rule: Some((way, until)),
+            ..
+        } => format!("sideline {} until {until}", way.as_str()),
+        Action::Redrive { item: None, .. } => "redrive".to_owned(),
+        Action::Redrive {
+            item: Some((job, number)),
+            ..
+        } => format!("redrive {job}/{number}"),
+        Action::Settle { arrived: true, .. } => "settle: arrived".to_owned(),
+        Action::Settle { arrived: false, .. } => "settle: not arrived".to_owned(),
+        Action::StartJob { rate, total, .. } => format!("job-start of {total} at {rate}/s"),
+        Action::JobItems {
+            first, deliveries, ..
+        } => format!(
+            "job-items {first} and {} more",
+            deliveries.len().saturating_sub(1)
+        ),
+        Action::Discard { .. } | Action::CancelJob { .. } => action.word().to_owned(),
+    }
+}

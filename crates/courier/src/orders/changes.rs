@@ -1,0 +1,92 @@
+//! What orders change in the store, and what lanes learn of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use domain::{DeliveryId, DestinationId, JobId, Outcome};
+use store::{Op, Row, Table};
+
+use crate::controls::Controls;
+use crate::engine::Arrival;
+use crate::entry::{Entry, Millis};
+use crate::sidelines::Sidelines;
+use crate::tables::DELIVERIES;
+
+/// What is to be written.
+#[derive(Default)]
+pub(super) struct Changes {
+    pub(super) redriven: Vec<Row>,
+    pub(super) discarded: Vec<Row>,
+    pub(super) settled: Vec<Op>,
+    pub(super) controls: BTreeSet<DestinationId>,
+    pub(super) jobs: BTreeSet<JobId>,
+    pub(super) items: BTreeSet<(JobId, u32)>,
+    pub(super) audit: Vec<Row>,
+    pub(super) outcomes: Vec<Outcome>,
+}
+
+/// What lanes and runner learn once the orders are durable.
+#[derive(Default)]
+pub(crate) struct News {
+    pub(crate) arriving: BTreeMap<DestinationId, Vec<Arrival>>,
+    /// Those that wait for a person no more and go nowhere.
+    pub(crate) ended: BTreeMap<DestinationId, Vec<(DeliveryId, Millis)>>,
+    pub(crate) redriven: BTreeMap<DestinationId, usize>,
+    pub(crate) controls: BTreeMap<DestinationId, Controls>,
+    pub(crate) sidelines: Option<Arc<Sidelines>>,
+    pub(crate) jobs_changed: bool,
+}
+
+pub(super) fn upsert(ops: &mut Vec<Op>, table: &'static Table, rows: Vec<Row>) {
+    if !rows.is_empty() {
+        ops.push(Op::Upsert { table, rows });
+    }
+}
+
+pub(super) fn update(ops: &mut Vec<Op>, columns: &'static [&'static str], rows: Vec<Row>) {
+    if !rows.is_empty() {
+        ops.push(Op::Update {
+            table: &DELIVERIES,
+            columns,
+            rows,
+        });
+    }
+}
+
+/// Settled by whoever comes first: a person here, or the destination's own answer.
+pub(super) fn settled(entry: Entry, arrived: bool) -> Op {
+    let sql = if arrived {
+        "update courier_deliveries set state = 1, payload = null \
+         where part = $1 and place = $2 and state = 3"
+    } else {
+        "update courier_deliveries set state = 0, charged = 0, next_at = 0 \
+         where part = $1 and place = $2 and state = 3"
+    };
+    Op::Sql {
+        sql: sql.into(),
+        params: vec![entry.place.partition.into(), entry.place.offset.into()],
+    }
+}
+
+// === impl News ===
+
+impl News {
+    pub(super) fn arrives(&mut self, destination: &DestinationId, entry: Entry) {
+        let arrival = Arrival {
+            entry,
+            payload: None,
+        };
+        self.arriving
+            .entry(destination.clone())
+            .or_default()
+            .push(arrival);
+    }
+
+    pub(super) fn ends(&mut self, destination: &DestinationId, entry: Entry) {
+        let ended = (entry.id, entry.opened_at);
+        self.ended
+            .entry(destination.clone())
+            .or_default()
+            .push(ended);
+    }
+}
