@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::{Bound, Config};
 use crate::engine::{Channels, Engine, Input, Shared};
 use crate::holding::hold;
-use crate::link::{self, Link, Patience};
+use crate::link::{self, Link, Patience, Ways};
 use crate::view::LaneView;
 
 /// The lanes by destination. Cheap to clone.
@@ -31,12 +31,13 @@ impl Lanes {
         config: &Config,
         bound: Vec<Bound>,
         shared: &Shared,
+        ways: &Ways,
         tasks: &Tasks,
     ) -> Self {
         let mut inputs = BTreeMap::new();
         for bound in bound {
             let id = bound.destination.id.clone();
-            inputs.insert(id, start(config, bound, shared.clone(), tasks));
+            inputs.insert(id, start(config, bound, shared.clone(), ways.clone(), tasks));
         }
         Self(Arc::new(Inner {
             tasks: tasks.clone(),
@@ -88,6 +89,7 @@ fn start(
     config: &Config,
     bound: Bound,
     shared: Shared,
+    ways: Ways,
     tasks: &Tasks,
 ) -> mpsc::UnboundedSender<Input> {
     let (sender, inputs) = mpsc::unbounded_channel();
@@ -112,7 +114,7 @@ fn start(
     let engine = Engine::new(bound.clone(), shared, channels);
     tasks.spawn("courier lane", |stop| async move {
         // The link ends when the engine, which holds its jobs, has ended.
-        let (worked, ()) = tokio::join!(engine.run(stop), link::run(&bound.destination, link));
+        let (worked, ()) = tokio::join!(engine.run(stop), link::run(&bound.destination, &ways, link));
         worked
     });
     sender

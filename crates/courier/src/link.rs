@@ -1,4 +1,5 @@
-//! The ways to a destination: one long gRPC stream, one gRPC call each, one HTTP POST each.
+//! The ways to a destination: one long gRPC stream, one gRPC call each, one HTTP POST each, a shelf from
+//! which it pulls, or a topic of its own.
 //!
 //! A link takes jobs and gives answers. It decides nothing: order, room, retries and rests are the
 //! lane's.
@@ -6,16 +7,18 @@
 mod calls;
 mod codec;
 mod http;
+pub(crate) mod pull;
 mod sent;
 mod stream;
+mod topic;
 mod unary;
-mod unbuilt;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{DeliveryId, Destination, Endpoint};
 use jiff::Timestamp;
+use log::Log;
 use runtime::Clock;
 use tokio::sync::mpsc;
 
@@ -46,6 +49,13 @@ pub(crate) struct Link {
     pub(crate) patience: Patience,
 }
 
+/// What some ways need of the rest of the process. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Ways {
+    pub(crate) shelves: pull::Shelves,
+    pub(crate) log: Log,
+}
+
 /// How long an attempt may take.
 #[derive(Clone, Debug)]
 pub(crate) struct Patience {
@@ -55,7 +65,7 @@ pub(crate) struct Patience {
 }
 
 /// Hands over jobs until no more can come.
-pub(crate) async fn run(destination: &Destination, link: Link) {
+pub(crate) async fn run(destination: &Destination, ways: &Ways, link: Link) {
     match &destination.endpoint {
         Endpoint::GrpcStream(peer) => stream::run(&peer.authority, link).await,
         Endpoint::GrpcUnary(peer) => {
@@ -66,7 +76,15 @@ pub(crate) async fn run(destination: &Destination, link: Link) {
             let room = usize::try_from(destination.max_in_flight).unwrap_or(usize::MAX);
             calls::run(http::Post::new(&peer.to_string(), room, &link), link).await;
         }
-        Endpoint::Pull | Endpoint::Topic(_) => calls::run(unbuilt::Unbuilt, link).await,
+        Endpoint::Pull => {
+            let shelf = ways.shelves.get(destination.id.as_str());
+            let shelf = shelf.expect("each destination that pulls has its shelf");
+            pull::run(shelf, link).await;
+        }
+        Endpoint::Topic(topic) => {
+            let append = topic::Append::new(topic, ways.log.clone());
+            calls::run(append, link).await;
+        }
     }
 }
 

@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use consumer::{Consumer, Outbox, Start};
-use domain::DestinationId;
+use domain::{Destination, DestinationId, Endpoint};
 use log::Log;
-use proto::v1::courier_server::CourierServer;
+use proto::v1::{courier_server::CourierServer, pull_server::PullServer};
 use runtime::{Clock, Health, Readiness, Tasks};
 use serde_json::Value;
 use store::{ReadError, Store};
@@ -17,7 +17,9 @@ use crate::engine::{Arrival, Input, Shared};
 use crate::entry::Place;
 use crate::fold::{Deliveries, GROUP};
 use crate::lanes::Lanes;
+use crate::link::{Ways, pull::Shelves};
 use crate::payload::Budget;
+use crate::pull_service::{self, PullApi, Pulls};
 use crate::verdicts::{self, Verdicts};
 use crate::{Error, StartError, tables, telemetry};
 
@@ -28,12 +30,15 @@ pub struct Service;
 #[derive(Clone)]
 pub struct Handle {
     lanes: Lanes,
+    pulls: Pulls,
     log: Log,
     store: Store,
     clock: Clock,
 }
 
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
+/// Of a puller.
+const LARGEST_REQUEST: usize = 512 << 10;
 
 // === impl Service ===
 
@@ -51,6 +56,7 @@ impl Service {
     ) -> Result<Handle, StartError> {
         health.set(GROUP, Readiness::Starting);
         let bound = config.bind()?;
+        prepare_topics(&log, &config.destinations).await?;
         let start = Start::new(GROUP, health.clone(), tasks.stop_token());
         start
             .migrate(&store, &[&consumer::SCHEMA, &tables::SCHEMA])
@@ -69,7 +75,13 @@ impl Service {
             verdicts: verdict_sender,
             last_answers: config.last_answers,
         };
-        let lanes = Lanes::start(&config, bound, &shared, tasks);
+        let shortest = config.shortest_timeout;
+        let shelves = Shelves::new(&config.destinations, epoch, &clock, shortest);
+        let ways = Ways {
+            shelves: shelves.clone(),
+            log: log.clone(),
+        };
+        let lanes = Lanes::start(&config, bound, &shared, &ways, tasks);
         load(&start, &store, &lanes).await?;
 
         let fold = Deliveries::new(
@@ -93,6 +105,7 @@ impl Service {
         show_figures(&lanes, tasks, &health);
         Ok(Handle {
             lanes,
+            pulls: Pulls::new(shelves, tasks.clone()),
             log,
             store,
             clock,
@@ -106,6 +119,16 @@ impl Handle {
     /// The `Courier` service for operators, ready to be served.
     pub fn grpc(&self) -> CourierServer<Api> {
         CourierServer::new(self.api())
+    }
+
+    /// The `Pull` service for agencies that cannot be called, ready to be served.
+    pub fn pull_grpc(&self) -> PullServer<PullApi> {
+        PullServer::new(PullApi(self.pulls.clone())).max_decoding_message_size(LARGEST_REQUEST)
+    }
+
+    /// The same over HTTP, ready to be served; may share a port with the other.
+    pub fn pull_http(&self) -> axum::Router {
+        pull_service::router(self.pulls.clone())
     }
 
     /// The `Courier` service for callers in this process.
@@ -123,6 +146,19 @@ impl Handle {
         let views = self.lanes.views().await;
         views.iter().map(crate::view::LaneView::to_json).collect()
     }
+}
+
+/// Makes the topics of agencies that have their own.
+async fn prepare_topics(log: &Log, destinations: &[Destination]) -> Result<(), StartError> {
+    let topics = destinations.iter().filter_map(|one| match &one.endpoint {
+        Endpoint::Topic(topic) => Some(topic.clone()),
+        Endpoint::GrpcStream(_) | Endpoint::GrpcUnary(_) | Endpoint::Http(_) | Endpoint::Pull => None,
+    });
+    let topics: Vec<_> = topics.collect();
+    if topics.is_empty() {
+        return Ok(());
+    }
+    log.prepare_named(topics).await.map_err(StartError::Topics)
 }
 
 fn write_verdicts(verdicts: Verdicts, own: verdicts::Sender, tasks: &Tasks, health: Health) {
