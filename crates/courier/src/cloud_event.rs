@@ -50,7 +50,11 @@ pub(crate) fn to_json(
     text.pop();
     match json_text(delivery) {
         Some(data) => text.extend([",\"data\":", data, "}"]),
-        None => text.extend([",\"data_base64\":\"", &STANDARD.encode(&delivery.data), "\"}"]),
+        None => text.extend([
+            ",\"data_base64\":\"",
+            &STANDARD.encode(&delivery.data),
+            "\"}",
+        ]),
     }
     text
 }
@@ -59,7 +63,9 @@ pub(crate) fn to_json(
 fn json_text(delivery: &Delivery) -> Option<&str> {
     let kind = delivery.content_type.split(';').next()?.trim();
     let says_so = kind == "application/json" || kind.ends_with("+json");
-    let text = std::str::from_utf8(&delivery.data).ok().filter(|_| says_so)?;
+    let text = std::str::from_utf8(&delivery.data)
+        .ok()
+        .filter(|_| says_so)?;
     serde_json::from_str::<IgnoredAny>(text).ok()?;
     Some(text)
 }
@@ -180,7 +186,10 @@ mod tests {
             ..Delivery::default()
         };
         let text = to_json(&json, [("leasetoken", "t.1".to_owned())]);
-        assert!(text.ends_with(r#","data":{"fee": 1.10, "n": 12345678901234567890123}}"#), "{text}");
+        assert!(
+            text.ends_with(r#","data":{"fee": 1.10, "n": 12345678901234567890123}}"#),
+            "{text}"
+        );
         let event: Value = serde_json::from_str(&text).unwrap();
         let check = |name: &str, expected: &str| assert_eq!(event[name], expected, "{name}");
         check("specversion", "1.0");
@@ -188,7 +197,10 @@ mod tests {
         check("task", "Đăng ký \"100%\"");
         check("leasetoken", "t.1");
         check("datacontenttype", "application/json; charset=utf-8");
-        assert!(event.get("unit").is_none(), "an empty attribute is left out");
+        assert!(
+            event.get("unit").is_none(),
+            "an empty attribute is left out"
+        );
     }
 
     #[test]
@@ -200,7 +212,11 @@ mod tests {
                 ..Delivery::default()
             };
             let event: Value = serde_json::from_str(&to_json(&delivery, [])).unwrap();
-            assert_eq!(event["data_base64"], STANDARD.encode(data), "{content_type}");
+            assert_eq!(
+                event["data_base64"],
+                STANDARD.encode(data),
+                "{content_type}"
+            );
             assert!(event.get("data").is_none());
         }
     }

@@ -37,7 +37,10 @@ impl Lanes {
         let mut inputs = BTreeMap::new();
         for bound in bound {
             let id = bound.destination.id.clone();
-            inputs.insert(id, start(config, bound, shared.clone(), ways.clone(), tasks));
+            inputs.insert(
+                id,
+                start(config, bound, shared.clone(), ways.clone(), tasks),
+            );
         }
         Self(Arc::new(Inner {
             tasks: tasks.clone(),
@@ -114,7 +117,8 @@ fn start(
     let engine = Engine::new(bound.clone(), shared, channels);
     tasks.spawn("courier lane", |stop| async move {
         // The link ends when the engine, which holds its jobs, has ended.
-        let (worked, ()) = tokio::join!(engine.run(stop), link::run(&bound.destination, &ways, link));
+        let (worked, ()) =
+            tokio::join!(engine.run(stop), link::run(&bound.destination, &ways, link));
         worked
     });
     sender

@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use log::Log;
 use runtime::Clock;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::Answer;
 
@@ -54,6 +55,7 @@ pub(crate) struct Link {
 pub(crate) struct Ways {
     pub(crate) shelves: pull::Shelves,
     pub(crate) log: Log,
+    pub(crate) stop: CancellationToken,
 }
 
 /// How long an attempt may take.
@@ -79,7 +81,7 @@ pub(crate) async fn run(destination: &Destination, ways: &Ways, link: Link) {
         Endpoint::Pull => {
             let shelf = ways.shelves.get(destination.id.as_str());
             let shelf = shelf.expect("each destination that pulls has its shelf");
-            pull::run(shelf, link).await;
+            pull::run(shelf, &ways.stop, link).await;
         }
         Endpoint::Topic(topic) => {
             let append = topic::Append::new(topic, ways.log.clone());

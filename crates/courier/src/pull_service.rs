@@ -42,7 +42,9 @@ pub(crate) enum Refusal {
     #[error("no destination `{0}` pulls here; its endpoint must be `pull:`")]
     NoPull(String),
     /// The lane is not here, or not any more.
-    #[error("the lane of destination `{0}` is not at work in this courier, try again or ask another one")]
+    #[error(
+        "the lane of destination `{0}` is not at work in this courier, try again or ask another one"
+    )]
     Closed(String),
     /// The request makes no sense.
     #[error("`{field}` {reason}")]
@@ -140,10 +142,7 @@ impl Pulls {
 
 type Answers = Result<Vec<v1::LeaseAnswer>, Refusal>;
 
-fn answered(
-    token: String,
-    done: Held<Option<jiff::Timestamp>>,
-) -> Result<v1::LeaseAnswer, Closed> {
+fn answered(token: String, done: Held<Option<jiff::Timestamp>>) -> Result<v1::LeaseAnswer, Closed> {
     let (standing, until) = match done? {
         Ok(until) => (v1::LeaseStanding::Held, until),
         Err(NotLeased::Confirmed) => (v1::LeaseStanding::Confirmed, None),
@@ -162,18 +161,17 @@ fn answered(
 
 impl Ask {
     /// Checks what a puller asks for; what is absent has its usual meaning.
-    fn new(
-        max: usize,
-        wait: Option<Duration>,
-        lease: Option<Duration>,
-    ) -> Result<Self, Refusal> {
+    fn new(max: usize, wait: Option<Duration>, lease: Option<Duration>) -> Result<Self, Refusal> {
         let invalid = |field, reason: String| Err(Refusal::Invalid { field, reason });
         let wait = wait.unwrap_or_default();
         if max > MOST {
             return invalid("max", format!("must be 1 to {MOST}, got {max}"));
         }
         if wait > LONGEST_WAIT {
-            return invalid("wait", format!("must be at most {LONGEST_WAIT:?}, got {wait:?}"));
+            return invalid(
+                "wait",
+                format!("must be at most {LONGEST_WAIT:?}, got {wait:?}"),
+            );
         }
         Ok(Self {
             max: max.max(1),

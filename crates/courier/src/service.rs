@@ -80,6 +80,7 @@ impl Service {
         let ways = Ways {
             shelves: shelves.clone(),
             log: log.clone(),
+            stop: tasks.stop_token(),
         };
         let lanes = Lanes::start(&config, bound, &shared, &ways, tasks);
         load(&start, &store, &lanes).await?;
@@ -152,7 +153,9 @@ impl Handle {
 async fn prepare_topics(log: &Log, destinations: &[Destination]) -> Result<(), StartError> {
     let topics = destinations.iter().filter_map(|one| match &one.endpoint {
         Endpoint::Topic(topic) => Some(topic.clone()),
-        Endpoint::GrpcStream(_) | Endpoint::GrpcUnary(_) | Endpoint::Http(_) | Endpoint::Pull => None,
+        Endpoint::GrpcStream(_) | Endpoint::GrpcUnary(_) | Endpoint::Http(_) | Endpoint::Pull => {
+            None
+        }
     });
     let topics: Vec<_> = topics.collect();
     if topics.is_empty() {

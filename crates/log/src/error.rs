@@ -112,7 +112,9 @@ pub enum OpenError {
         reason: String,
     },
     /// This log has no topics but the pipeline's own.
-    #[error("this log has no topics but the pipeline's own: set `log.kind = \"kafka\"` to have others")]
+    #[error(
+        "this log has no topics but the pipeline's own: set `log.kind = \"kafka\"` to have others"
+    )]
     NoNamedTopics,
     /// The name is that of a topic of the pipeline.
     #[error("topic {topic} is the pipeline's own: choose another name")]

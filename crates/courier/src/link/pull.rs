@@ -12,6 +12,8 @@ mod properties;
 mod shelf;
 mod telemetry;
 
+use tokio_util::sync::CancellationToken;
+
 use super::Link;
 
 pub(crate) use offers::{Bound, NotLeased};
@@ -20,11 +22,16 @@ pub(crate) use telemetry::describe_metrics;
 
 const BATCHES: usize = 64;
 
-/// Offers jobs until no more can come; then nobody can take or confirm any more.
-pub(crate) async fn run(shelf: &Shelf, mut link: Link) {
+/// Offers jobs until no more can come; then nobody can take or confirm any more. After the stop only
+/// leases that are held keep it at work: what is merely offered has no attempt to wait for.
+pub(crate) async fn run(shelf: &Shelf, stop: &CancellationToken, mut link: Link) {
     let _open = shelf.open(link.answers.clone());
     let mut batches = Vec::new();
     loop {
+        let stopping = stop.is_cancelled();
+        if stopping && shelf.next_expiry().is_none() {
+            return;
+        }
         tokio::select! {
             received = link.jobs.recv_many(&mut batches, BATCHES) => {
                 if received == 0 {
@@ -32,7 +39,8 @@ pub(crate) async fn run(shelf: &Shelf, mut link: Link) {
                 }
                 shelf.offer(batches.drain(..).flatten());
             }
-            () = shelf.next_expiry() => shelf.expire(),
+            () = shelf.leases_changed() => shelf.expire(),
+            () = stop.cancelled(), if !stopping => {}
         }
     }
 }

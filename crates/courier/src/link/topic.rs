@@ -36,7 +36,9 @@ impl Call for Append {
     async fn call(&self, job: Job) -> Answer {
         let record = match record(job.body) {
             Ok(record) => record,
-            Err(error) => return impossible(format!("the stored delivery cannot be read: {error}")),
+            Err(error) => {
+                return impossible(format!("the stored delivery cannot be read: {error}"));
+            }
         };
         match self.log.append_named(&self.topic, vec![record]).await {
             Ok(positions) => {

@@ -35,7 +35,9 @@ impl Pull for PullApi {
         request: Request<v1::ConfirmRequest>,
     ) -> Result<Response<v1::ConfirmResponse>, Status> {
         let request = request.into_inner();
-        let answers = self.0.confirm(&request.destination, request.confirmations)?;
+        let answers = self
+            .0
+            .confirm(&request.destination, request.confirmations)?;
         Ok(Response::new(v1::ConfirmResponse { answers }))
     }
 

@@ -36,7 +36,8 @@ async fn take(
     Path(destination): Path<String>,
     query: Result<Query<TakeQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::unreadable(error.status(), error.body_text()))?;
+    let Query(query) =
+        query.map_err(|error| Problem::unreadable(error.status(), error.body_text()))?;
     let ask = Ask::new(query.max, query.wait()?, query.lease()?)?;
     let leases = pulls.take(&destination, ask).await?;
     let events = leases.into_iter().filter_map(cloud_event);
@@ -54,11 +55,7 @@ async fn confirm(
     Ok(answer(pulls.confirm(&destination, all?)?))
 }
 
-async fn extend(
-    State(pulls): State<Pulls>,
-    Path(destination): Path<String>,
-    body: Body,
-) -> Answer {
+async fn extend(State(pulls): State<Pulls>, Path(destination): Path<String>, body: Body) -> Answer {
     let body: ExtendBody = read(body)?;
     let by = not_zero("by", body.by()?)?;
     let tokens = body.tokens.into_vec();

@@ -29,7 +29,10 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let (status, title) = match &refusal {
             Refusal::NoPull(_) => (StatusCode::NOT_FOUND, "No such destination pulls"),
-            Refusal::Closed(_) => (StatusCode::SERVICE_UNAVAILABLE, "The lane is not at work here"),
+            Refusal::Closed(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The lane is not at work here",
+            ),
             Refusal::Invalid { .. } => (StatusCode::BAD_REQUEST, "The request makes no sense"),
         };
         Self {

@@ -117,10 +117,13 @@ impl Opened {
         let shelf = Arc::clone(&self.shelf);
         loop {
             let arrived = shelf.arrived();
+            if stop.is_cancelled() {
+                break;
+            }
             self.hand_out()?;
             let is_full = self.responses.capacity() == 0;
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => {}
                 () = self.responses.closed() => return Ok(()),
                 request = self.inbound.next() => {
                     if matches!(self.said(request).await?, Next::Ended) {
@@ -162,7 +165,10 @@ impl Opened {
     }
 
     fn still_open(&self) -> Result<(), Refusal> {
-        self.shelf.is_open().then_some(()).ok_or_else(|| self.closed())
+        self.shelf
+            .is_open()
+            .then_some(())
+            .ok_or_else(|| self.closed())
     }
 
     fn closed(&self) -> Refusal {

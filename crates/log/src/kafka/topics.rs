@@ -121,17 +121,13 @@ async fn create(client: &Client, config: &Kafka, missing: &[&str]) -> Result<(),
     let topics: Vec<_> = missing
         .iter()
         .map(|topic| {
-            NewTopic::new(
-                topic,
-                config.partitions,
-                TopicReplication::Fixed(copies),
-            )
-            .set("cleanup.policy", "delete")
-            .set("retention.ms", &retention)
-            .set("min.insync.replicas", &in_sync)
-            .set("unclean.leader.election.enable", "false")
-            .set("message.timestamp.type", "LogAppendTime")
-            .set("max.message.bytes", MAX_MESSAGE_BYTES)
+            NewTopic::new(topic, config.partitions, TopicReplication::Fixed(copies))
+                .set("cleanup.policy", "delete")
+                .set("retention.ms", &retention)
+                .set("min.insync.replicas", &in_sync)
+                .set("unclean.leader.election.enable", "false")
+                .set("message.timestamp.type", "LogAppendTime")
+                .set("max.message.bytes", MAX_MESSAGE_BYTES)
         })
         .collect();
     let options = AdminOptions::new()

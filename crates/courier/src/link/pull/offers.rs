@@ -214,7 +214,11 @@ impl Offers {
         match self.leases.get(&number) {
             Some(lease) if now < lease.until => Ok(number),
             Some(_) => Err(NotLeased::Expired),
-            None => Err(self.ends.get(&number).copied().unwrap_or(NotLeased::Unknown)),
+            None => Err(self
+                .ends
+                .get(&number)
+                .copied()
+                .unwrap_or(NotLeased::Unknown)),
         }
     }
 

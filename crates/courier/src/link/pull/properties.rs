@@ -98,7 +98,10 @@ impl World {
     }
 
     fn give(&mut self, id: DeliveryId) {
-        assert!(self.given.insert(id), "the lane gives one attempt at a time");
+        assert!(
+            self.given.insert(id),
+            "the lane gives one attempt at a time"
+        );
         self.offers.offer(job(id));
     }
 
@@ -246,16 +249,28 @@ fn d15_a_lease_that_ran_out_is_an_attempt_without_an_answer() {
 
     let expired = offers.expire(at(112)).remove(0);
 
-    assert_eq!(expired.started_at, at(100), "the attempt began when it was taken");
+    assert_eq!(
+        expired.started_at,
+        at(100),
+        "the attempt began when it was taken"
+    );
     assert_eq!(expired.took, Duration::from_secs(12));
     assert_eq!(expired.answer.class, AttemptClass::Timeout);
-    assert_eq!(expired.answer.detail, "taken and not confirmed within 10000 ms");
-    assert!(offers.take(at(112), bound(1), None).is_empty(), "the lane offers it again");
+    assert_eq!(
+        expired.answer.detail,
+        "taken and not confirmed within 10000 ms"
+    );
+    assert!(
+        offers.take(at(112), bound(1), None).is_empty(),
+        "the lane offers it again"
+    );
     offers.offer(job(id(1, 0)));
     let again = offers.take(at(113), bound(1), None).remove(0);
     let late = offers.confirm(&leased.token, taken(), at(114));
     assert_eq!(late.unwrap_err(), NotLeased::Expired);
-    offers.confirm(&again.token, taken(), at(114)).expect("the later lease stands");
+    offers
+        .confirm(&again.token, taken(), at(114))
+        .expect("the later lease stands");
 }
 
 #[test]
@@ -286,12 +301,21 @@ fn a_token_is_good_at_its_destination_and_start_only() {
     offers.offer(job(id(1, 0)));
     let leased = offers.take(at(0), bound(1), None).remove(0);
     assert_eq!(leased.token, "justice.7.0");
-    for other in ["police.7.0", "justice.6.0", "justice.7.1", "justice.7.+0x", ""] {
+    for other in [
+        "police.7.0",
+        "justice.6.0",
+        "justice.7.1",
+        "justice.7.+0x",
+        "",
+    ] {
         let done = offers.release(other, at(1));
         assert_eq!(done, Err(NotLeased::Unknown), "{other}");
     }
     assert_eq!(offers.release(&leased.token, at(1)), Ok(()));
-    assert_eq!(offers.release(&leased.token, at(1)), Err(NotLeased::Released));
+    assert_eq!(
+        offers.release(&leased.token, at(1)),
+        Err(NotLeased::Released)
+    );
 }
 
 #[test]
@@ -301,7 +325,11 @@ fn what_is_released_is_offered_before_what_was_never_taken() {
     let first = offers.take(at(0), bound(2), None);
     offers.release(&first[1].token, at(1)).unwrap();
     offers.release(&first[0].token, at(1)).unwrap();
-    let again: Vec<_> = offers.take(at(2), bound(3), None).into_iter().map(|one| one.job.id).collect();
+    let again: Vec<_> = offers
+        .take(at(2), bound(3), None)
+        .into_iter()
+        .map(|one| one.job.id)
+        .collect();
     assert_eq!(again, [id(0, 0), id(1, 0), id(2, 0)]);
 }
 
@@ -313,8 +341,16 @@ fn leases_and_extensions_are_bounded() {
     let leased = offers.take(at(0), bound(1), ever).remove(0);
     assert_eq!(leased.until, at(100), "ten time-outs");
     let by = |seconds| Some(Duration::from_secs(seconds));
-    assert_eq!(offers.extend(&leased.token, at(50), by(5)), Ok(at(100)), "never shorter");
-    assert_eq!(offers.extend(&leased.token, at(60), ever), Ok(at(100)), "ten in all");
+    assert_eq!(
+        offers.extend(&leased.token, at(50), by(5)),
+        Ok(at(100)),
+        "never shorter"
+    );
+    assert_eq!(
+        offers.extend(&leased.token, at(60), ever),
+        Ok(at(100)),
+        "ten in all"
+    );
     assert_eq!(offers.expire(at(100)).len(), 1);
 
     offers.offer(job(id(1, 0)));
@@ -344,5 +380,8 @@ fn a_closed_shelf_forgets_what_the_lane_still_has() {
     offers.clear();
     assert_eq!(offers.next_expiry(), None);
     assert!(offers.take(at(1), bound(9), None).is_empty());
-    assert_eq!(offers.release(&leased.token, at(1)), Err(NotLeased::Expired));
+    assert_eq!(
+        offers.release(&leased.token, at(1)),
+        Err(NotLeased::Expired)
+    );
 }

@@ -29,8 +29,8 @@ pub(crate) struct Shelf {
     state: Mutex<State>,
     /// There is something to take, or the shelf was closed.
     arrived: Notify,
-    /// A lease may run out earlier than was known.
-    leased: Notify,
+    /// A lease began or ended.
+    leases: Notify,
 }
 
 struct State {
@@ -89,7 +89,7 @@ impl Shelf {
             shortest,
             state: Mutex::new(state),
             arrived: Notify::new(),
-            leased: Notify::new(),
+            leases: Notify::new(),
         }
     }
 
@@ -125,7 +125,7 @@ impl Shelf {
         };
         if !leases.is_empty() {
             telemetry::leases(&self.destination, "taken", leases.len());
-            self.leased.notify_one();
+            self.leases.notify_one();
         }
         Ok(leases)
     }
@@ -194,16 +194,20 @@ impl Shelf {
         }
     }
 
-    /// Waits until a lease may have run out.
-    pub(super) async fn next_expiry(&self) {
-        let leased = self.leased.notified();
-        let next = self.state().offers.next_expiry();
-        match next {
+    /// When the next lease runs out; `None`: nobody holds any.
+    pub(super) fn next_expiry(&self) -> Option<Timestamp> {
+        self.state().offers.next_expiry()
+    }
+
+    /// Waits until a lease may have run out, or one began or ended.
+    pub(super) async fn leases_changed(&self) {
+        let changed = self.leases.notified();
+        match self.next_expiry() {
             Some(at) => tokio::select! {
-                () = leased => {}
+                () = changed => {}
                 () = self.clock.sleep_until(at) => {}
             },
-            None => leased.await,
+            None => changed.await,
         }
     }
 
@@ -220,7 +224,10 @@ impl Shelf {
         done: Result<T, NotLeased>,
     ) -> Result<T, NotLeased> {
         match &done {
-            Ok(_) => telemetry::leases(&self.destination, what, 1),
+            Ok(_) => {
+                self.leases.notify_one();
+                telemetry::leases(&self.destination, what, 1);
+            }
             Err(why) => telemetry::not_leased(&self.destination, what, token, *why, said),
         }
         done

@@ -11,7 +11,10 @@ const TOO_LATE: &str = "lienthong_courier_pull_not_leased_total";
 
 /// Describes the metrics of pulling.
 pub(crate) fn describe_metrics() {
-    describe_counter!(LEASES, "Leases of pulled deliveries, by what happened to them");
+    describe_counter!(
+        LEASES,
+        "Leases of pulled deliveries, by what happened to them"
+    );
     describe_counter!(
         TOO_LATE,
         "Verdicts, extensions and releases without a lease, by what was said and why it had no effect"
