@@ -17,6 +17,9 @@
 //! After a failure between an answer and its verdict the same delivery is sent again, with the same
 //! id and the same bytes: destinations drop repeats by id.
 //!
+//! An agency that cannot be called pulls: its link lays deliveries on a shelf, and `pull_service` hands
+//! them out on leases, over gRPC and HTTP.
+//!
 //! It refuses to look into payloads, to follow redirects, to choose a destination, and to forget a
 //! delivery whose destination the configuration does not have.
 

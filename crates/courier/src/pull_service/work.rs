@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tonic::{Status, Streaming};
 
 use super::grpc::span;
-use super::{Pulls, Refusal, not_zero};
+use super::{MOST, Pulls, Refusal, not_zero};
 use crate::link::pull::{Bound, Closed, Shelf};
 
 /// A stream that is being served.
@@ -139,13 +139,22 @@ impl Opened {
 
     /// After the stop nothing is handed out, but what is held may still be answered for.
     async fn last_verdicts(&mut self) -> Result<(), Refusal> {
-        while !self.held.is_empty() {
+        loop {
+            self.forget_ended();
+            if self.held.is_empty() {
+                return Ok(());
+            }
             let request = self.inbound.next().await;
             if matches!(self.said(request).await?, Next::Ended) {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    /// Leases run out, and end by other calls.
+    fn forget_ended(&mut self) {
+        let shelf = &self.shelf;
+        self.held.retain(|token| shelf.holds(token));
     }
 
     /// Sends as many leases as there are credit, room and deliveries for.
@@ -153,6 +162,9 @@ impl Opened {
         let room = self.credit.min(self.responses.capacity());
         if room == 0 {
             return self.still_open();
+        }
+        if self.held.len() > MOST {
+            self.forget_ended();
         }
         let leases = self.shelf.take(Bound::of(room), self.lease);
         for lease in leases.map_err(|Closed| self.closed())? {

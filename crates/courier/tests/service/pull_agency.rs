@@ -1,6 +1,7 @@
 //! Agencies that pull: how they reach a courier, and scripted ones.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -54,11 +55,21 @@ pub(crate) async fn take(
     destination: &str,
     max: u32,
 ) -> Vec<v1::Lease> {
+    take_for(client, destination, max, None).await
+}
+
+/// The same with a wish how long to hold it.
+pub(crate) async fn take_for(
+    client: &mut PullClient<Channel>,
+    destination: &str,
+    max: u32,
+    lease: Option<Duration>,
+) -> Vec<v1::Lease> {
     let request = v1::TakeRequest {
         destination: destination.to_owned(),
         max,
         wait: Some(proto::duration_to_wire(PATIENCE)),
-        lease: None,
+        lease: lease.map(proto::duration_to_wire),
     };
     let leases = soon(client.take(request))
         .await

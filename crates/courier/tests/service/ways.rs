@@ -193,7 +193,7 @@ async fn not_taken_is_a_dead_letter() {
 #[tokio::test]
 async fn d15_silence_is_a_time_out_and_then_it_comes_again() {
     let script = |_: &_, times: usize| [Reply::Silent, Reply::Taken][times - 1].clone();
-    each_way(&ALL, 300, script, delivered, &["timeout", "accepted"]).await;
+    each_way(&ALL, 700, script, delivered, &["timeout", "accepted"]).await;
 }
 
 /// I4: a dossier's later delivery waits for its earlier one, whose first attempt failed; others pass.

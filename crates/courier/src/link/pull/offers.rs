@@ -59,6 +59,15 @@ pub(crate) struct Bound {
     pub(crate) bytes: usize,
 }
 
+/// How long a puller would like to hold what it takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    /// Absent: the destination's time-out.
+    pub(crate) asked: Option<Duration>,
+    /// No lease is shorter, whatever was asked for and however short the time-out is.
+    pub(crate) least: Duration,
+}
+
 #[derive(Debug)]
 struct Lease {
     place: u64,
@@ -96,14 +105,15 @@ impl Offers {
         self.next_place += 1;
     }
 
-    /// Leases the first offers. Without a wish a lease lasts as long as the destination's time-out.
+    /// Leases the first offers.
     pub(crate) fn take(
         &mut self,
         now: Timestamp,
         bound: Bound,
-        wish: Option<Duration>,
+        wish: impl Into<Wish>,
     ) -> Vec<Leased> {
-        let until = later(now, wish.unwrap_or(self.timeout).min(self.longest()));
+        let (asked, longest) = self.bounds(wish.into());
+        let until = later(now, asked.min(longest));
         let mut bytes = 0;
         let mut taken = Vec::new();
         while taken.len() < bound.deliveries
@@ -136,10 +146,10 @@ impl Offers {
         &mut self,
         token: &str,
         now: Timestamp,
-        wish: Option<Duration>,
+        wish: impl Into<Wish>,
     ) -> Result<Timestamp, NotLeased> {
         let number = self.held(token, now)?;
-        let (asked, longest) = (wish.unwrap_or(self.timeout), self.longest());
+        let (asked, longest) = self.bounds(wish.into());
         let lease = self.leases.get_mut(&number).ok_or(NotLeased::Unknown)?;
         let until = later(now, asked).min(later(lease.started_at, longest));
         self.expiries.remove(&(lease.until, number));
@@ -184,8 +194,16 @@ impl Offers {
         }
     }
 
-    fn longest(&self) -> Duration {
-        self.timeout.saturating_mul(MOST_TIMEOUTS)
+    /// Whether somebody holds the lease.
+    pub(crate) fn holds(&self, token: &str, now: Timestamp) -> bool {
+        self.held(token, now).is_ok()
+    }
+
+    /// How long from now, and how long in all.
+    fn bounds(&self, wish: Wish) -> (Duration, Duration) {
+        let asked = wish.asked.unwrap_or(self.timeout);
+        let longest = self.timeout.saturating_mul(MOST_TIMEOUTS);
+        (asked.max(wish.least), longest.max(wish.least))
     }
 
     fn lease(&mut self, place: u64, job: Job, now: Timestamp, until: Timestamp) -> Leased {

@@ -8,7 +8,7 @@ use domain::{AttemptClass, DeliveryId};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::offers::{Bound, Leased, NotLeased, Offers};
+use super::offers::{Bound, Leased, NotLeased, Offers, Wish};
 use crate::answer::Answer;
 use crate::link::{Answered, Job};
 
@@ -79,6 +79,15 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0u64..20).prop_map(|seconds| Act::Wait { seconds }),
         2 => Just(Act::Expire),
     ]
+}
+
+// === impl Wish ===
+
+impl From<Option<Duration>> for Wish {
+    fn from(asked: Option<Duration>) -> Self {
+        let least = Duration::ZERO;
+        Self { asked, least }
+    }
 }
 
 // === impl World ===
@@ -357,6 +366,20 @@ fn leases_and_extensions_are_bounded() {
     let leased = offers.take(at(200), bound(1), None).remove(0);
     assert_eq!(offers.extend(&leased.token, at(205), None), Ok(at(215)));
     assert!(offers.expire(at(214)).is_empty());
+}
+
+/// A clock that runs fast leaves time enough for a real puller.
+#[test]
+fn no_lease_is_shorter_than_the_least() {
+    let mut offers = offers();
+    offers.offer(job(id(1, 0)));
+    let (asked, least) = (Some(Duration::from_secs(1)), Duration::from_secs(500));
+    let leased = offers
+        .take(at(0), bound(1), Wish { asked, least })
+        .remove(0);
+    assert_eq!(leased.until, at(500));
+    let longer = offers.extend(&leased.token, at(200), Wish { asked, least });
+    assert_eq!(longer, Ok(at(500)), "not beyond what may last in all");
 }
 
 #[test]

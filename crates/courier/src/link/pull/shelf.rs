@@ -10,7 +10,7 @@ use runtime::Clock;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc};
 
-use super::offers::{Bound, NotLeased, Offers};
+use super::offers::{Bound, NotLeased, Offers, Wish};
 use super::telemetry;
 use crate::answer::Answer;
 use crate::link::calls::impossible;
@@ -99,7 +99,7 @@ impl Shelf {
         bound: Bound,
         wish: Option<Duration>,
     ) -> Result<Vec<v1::Lease>, Closed> {
-        let wish = wish.map(|wish| wish.max(self.shortest()));
+        let wish = self.wish(wish);
         let now = self.clock.now();
         let leases = {
             let mut state = self.open_state()?;
@@ -119,6 +119,10 @@ impl Shelf {
                         unreadable.extend(state.offers.confirm(&leased.token, answer, now));
                     }
                 }
+            }
+            if !unreadable.is_empty() {
+                // There may be others behind it.
+                self.arrived.notify_waiters();
             }
             state.report(unreadable);
             leases
@@ -142,7 +146,7 @@ impl Shelf {
 
     /// Lets a lease last longer.
     pub(crate) fn extend(&self, token: &str, by: Option<Duration>) -> Held<Timestamp> {
-        let by = by.map(|by| by.max(self.shortest()));
+        let by = self.wish(by);
         let mut state = self.open_state()?;
         let until = state.offers.extend(token, self.clock.now(), by);
         drop(state);
@@ -158,6 +162,11 @@ impl Shelf {
             self.arrived.notify_waiters();
         }
         Ok(self.told("released", token, "", done))
+    }
+
+    /// Whether somebody holds the lease.
+    pub(crate) fn holds(&self, token: &str) -> bool {
+        self.state().offers.holds(token, self.clock.now())
     }
 
     /// Whether the lane is at work in this process.
@@ -211,9 +220,9 @@ impl Shelf {
         }
     }
 
-    /// The shortest lease, by the clock.
-    fn shortest(&self) -> Duration {
-        self.shortest.mul_f64(self.clock.speed())
+    fn wish(&self, asked: Option<Duration>) -> Wish {
+        let least = self.shortest.mul_f64(self.clock.speed());
+        Wish { asked, least }
     }
 
     fn told<T>(
@@ -268,5 +277,82 @@ impl Drop for Opened<'_> {
         state.offers.clear();
         drop(state);
         self.0.arrived.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{DeliveryId, RetrySteps, Terms};
+
+    use super::*;
+
+    fn destination(id: &str, endpoint: &str) -> Destination {
+        Destination {
+            id: id.parse().unwrap(),
+            agency: "justice".parse().unwrap(),
+            endpoint: endpoint.parse().unwrap(),
+            calendar: "national-office".parse().unwrap(),
+            max_in_flight: 8,
+            timeout: Duration::from_secs(10),
+            retry: RetrySteps {
+                steps: vec![Duration::from_secs(60)],
+                max_attempts: 5,
+            },
+            terms: Terms::default(),
+        }
+    }
+
+    const ONE: Bound = Bound {
+        deliveries: 1,
+        bytes: 1,
+    };
+
+    fn job(body: &'static [u8]) -> Job {
+        Job {
+            id: DeliveryId::from([7; 16]),
+            body: body.into(),
+        }
+    }
+
+    #[test]
+    fn a_shelf_is_there_while_its_lane_is_at_work() {
+        let all = [destination("a", "pull:"), destination("b", "grpc://b:1")];
+        let shelves = Shelves::new(&all, 1, &Clock::system(), Duration::ZERO);
+        assert!(shelves.get("b").is_none() && shelves.get("moon").is_none());
+        let shelf = shelves.get("a").unwrap();
+        assert_eq!(shelf.take(ONE, None), Err(Closed));
+
+        let (answers, _received) = mpsc::unbounded_channel();
+        let open = shelf.open(answers);
+        shelf.offer([job(b"")].into_iter());
+        let lease = shelf.take(ONE, None).unwrap().remove(0);
+        assert!(shelf.holds(&lease.token));
+        drop(open);
+        assert_eq!(shelf.release(&lease.token), Err(Closed));
+
+        let (answers, _received) = mpsc::unbounded_channel();
+        let _open = shelf.open(answers);
+        assert_eq!(
+            shelf.take(ONE, None),
+            Ok(vec![]),
+            "the lane offers it again"
+        );
+        assert_eq!(shelf.release(&lease.token), Ok(Err(NotLeased::Expired)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_answered_for_and_holds_nobody_up() {
+        let all = [destination("a", "pull:")];
+        let shelves = Shelves::new(&all, 1, &Clock::system(), Duration::ZERO);
+        let shelf = shelves.get("a").unwrap();
+        let (answers, mut received) = mpsc::unbounded_channel();
+        let _open = shelf.open(answers);
+        shelf.offer([job(b"\xff"), job(b"")].into_iter());
+
+        assert_eq!(shelf.take(ONE, None), Ok(vec![]));
+
+        let answered = received.try_recv().unwrap().remove(0);
+        assert_eq!(answered.answer.class, domain::AttemptClass::Permanent);
+        assert_eq!(shelf.take(ONE, None).unwrap().len(), 1);
     }
 }
