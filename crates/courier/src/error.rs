@@ -1,3 +1,4 @@
+use log::OpenError;
 use store::{CommitError, MigrateError, ReadError};
 
 use crate::ConfigError;
@@ -11,6 +12,9 @@ pub enum StartError {
     /// The courier's tables cannot be prepared.
     #[error("cannot prepare the courier's tables")]
     Migrate(#[from] MigrateError),
+    /// A topic of an agency cannot be had.
+    #[error("cannot prepare the topics of `kafka:` destinations")]
+    Topics(#[source] OpenError),
     /// The group cannot be taken over.
     #[error("cannot take over the courier's group")]
     TakeOver(#[from] CommitError),

@@ -11,7 +11,7 @@ use crate::config::{Bound, Config};
 use crate::engine::{Channels, Engine, Input, Shared};
 use crate::holding::hold;
 use crate::lane::Forecast;
-use crate::link::{self, Asker, Link, Patience};
+use crate::link::{self, Asker, Link, Patience, Ways};
 use crate::view::LaneView;
 
 /// The lanes by destination. Cheap to clone.
@@ -32,12 +32,16 @@ impl Lanes {
         config: &Config,
         bound: Vec<Bound>,
         shared: &Shared,
+        ways: &Ways,
         tasks: &Tasks,
     ) -> Self {
         let mut inputs = BTreeMap::new();
         for bound in bound {
             let id = bound.destination.id.clone();
-            inputs.insert(id, start(config, bound, shared.clone(), tasks));
+            inputs.insert(
+                id,
+                start(config, bound, shared.clone(), ways.clone(), tasks),
+            );
         }
         Self(Arc::new(Inner {
             tasks: tasks.clone(),
@@ -112,6 +116,7 @@ fn start(
     config: &Config,
     bound: Bound,
     shared: Shared,
+    ways: Ways,
     tasks: &Tasks,
 ) -> mpsc::UnboundedSender<Input> {
     let (sender, inputs) = mpsc::unbounded_channel();
@@ -143,7 +148,7 @@ fn start(
     let engine = Engine::new(bound.clone(), shared, channels, asker);
     tasks.spawn("courier lane", |stop| async move {
         // The link ends when the engine, which holds its jobs, has ended.
-        let (worked, ()) = tokio::join!(engine.run(stop), link::run(way, link));
+        let (worked, ()) = tokio::join!(engine.run(stop), link::run(way, &ways, link));
         worked
     });
     sender

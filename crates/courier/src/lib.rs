@@ -17,6 +17,9 @@
 //! After a failure between an answer and its verdict the same delivery is sent again, with the same
 //! id and the same bytes: destinations drop repeats by id.
 //!
+//! An agency that cannot be called pulls: its link lays deliveries on a shelf, and `pull_service` hands
+//! them out on leases, over gRPC and HTTP.
+//!
 //! It refuses to look into payloads, to follow redirects, to choose a destination, and to forget a
 //! delivery whose destination the configuration does not have.
 
@@ -44,6 +47,7 @@ mod leases;
 mod link;
 mod orders;
 mod payload;
+mod pull_service;
 mod service;
 mod sidelines;
 mod stored;
@@ -57,5 +61,6 @@ pub use boundary::Boundary;
 pub use config::{Config, ConfigError};
 pub use error::{Error, StartError};
 pub use link::{InvalidTemplate, InvalidWay};
+pub use pull_service::PullApi;
 pub use service::{Handle, Service};
 pub use telemetry::describe_metrics;

@@ -1,4 +1,5 @@
-//! The ways to a destination: one long gRPC stream, one gRPC call each, one HTTP POST each.
+//! The ways to a destination: one long gRPC stream, one gRPC call each, one HTTP POST each, a shelf from
+//! which it pulls, or a topic of its own.
 //!
 //! A link takes jobs and gives answers. It decides nothing: order, room, retries and rests are the
 //! lane's.
@@ -7,11 +8,12 @@ mod ask;
 mod calls;
 mod codec;
 mod http;
+pub(crate) mod pull;
 mod sent;
 mod soap;
 mod stream;
+mod topic;
 mod unary;
-mod unbuilt;
 mod way;
 
 use std::time::Duration;
@@ -19,8 +21,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::DeliveryId;
 use jiff::Timestamp;
+use log::Log;
 use runtime::Clock;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 pub use soap::InvalidTemplate;
 pub use way::InvalidWay;
@@ -55,6 +59,14 @@ pub(crate) struct Link {
     pub(crate) patience: Patience,
 }
 
+/// What some ways need of the rest of the process. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Ways {
+    pub(crate) shelves: pull::Shelves,
+    pub(crate) log: Log,
+    pub(crate) stop: CancellationToken,
+}
+
 /// How long an attempt may take.
 #[derive(Clone, Debug)]
 pub(crate) struct Patience {
@@ -64,14 +76,22 @@ pub(crate) struct Patience {
 }
 
 /// Hands over jobs until no more can come.
-pub(crate) async fn run(way: Way, link: Link) {
+pub(crate) async fn run(way: Way, ways: &Ways, link: Link) {
     match way {
         Way::Stream(reach) => stream::run(reach, link).await,
         Way::Unary(reach) => calls::run(unary::Unary::new(&reach, &link.patience), link).await,
         Way::Post(reach, envelope) => {
             calls::run(http::Post::new(&reach, envelope, &link), link).await;
         }
-        Way::Unbuilt => calls::run(unbuilt::Unbuilt, link).await,
+        Way::Pull(destination) => {
+            let shelf = ways.shelves.get(destination.as_str());
+            let shelf = shelf.expect("each destination that pulls has its shelf");
+            pull::run(shelf, &ways.stop, link).await;
+        }
+        Way::Topic(topic) => {
+            let append = topic::Append::new(&topic, ways.log.clone());
+            calls::run(append, link).await;
+        }
     }
 }
 

@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use consumer::{Consumer, Outbox, Start};
-use domain::DestinationId;
+use domain::{Destination, DestinationId, Endpoint};
 use log::Log;
-use proto::v1::courier_server::CourierServer;
+use proto::v1::{courier_server::CourierServer, pull_server::PullServer};
 use runtime::{Clock, Health, Readiness, Tasks};
 use serde_json::Value;
 use store::{ReadError, Store};
@@ -19,8 +19,10 @@ use crate::entry::Place;
 use crate::fold::{Deliveries, GROUP, give_orders, ordered};
 use crate::jobs::Runner;
 use crate::lanes::Lanes;
+use crate::link::{Ways, pull::Shelves};
 use crate::orders::Gate;
 use crate::payload::Budget;
+use crate::pull_service::{self, PullApi, Pulls};
 use crate::tables::State;
 use crate::verdicts::{self, Verdicts};
 use crate::{Error, StartError, tables, telemetry};
@@ -32,6 +34,7 @@ pub struct Service;
 #[derive(Clone)]
 pub struct Handle {
     lanes: Lanes,
+    pulls: Pulls,
     log: Log,
     store: Store,
     clock: Clock,
@@ -39,6 +42,8 @@ pub struct Handle {
 }
 
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
+/// Of a puller.
+const LARGEST_REQUEST: usize = 512 << 10;
 
 // === impl Service ===
 
@@ -61,6 +66,7 @@ impl Service {
             destinations: Arc::new(destinations.collect()),
             boundary: config.boundary.clone(),
         };
+        prepare_topics(&log, &config.destinations).await?;
         let start = Start::new(GROUP, health.clone(), tasks.stop_token());
         start
             .migrate(&store, &[&consumer::SCHEMA, &tables::SCHEMA])
@@ -79,7 +85,14 @@ impl Service {
             verdicts: verdict_sender,
             last_answers: config.last_answers,
         };
-        let lanes = Lanes::start(&config, bound, &shared, tasks);
+        let shortest = config.shortest_timeout;
+        let shelves = Shelves::new(&config.destinations, epoch, &clock, shortest);
+        let ways = Ways {
+            shelves: shelves.clone(),
+            log: log.clone(),
+            stop: tasks.stop_token(),
+        };
+        let lanes = Lanes::start(&config, bound, &shared, &ways, tasks);
         // Before the deliveries: nothing goes out that an order keeps from it.
         let mut tries = start.tries();
         let orders = loop {
@@ -117,6 +130,7 @@ impl Service {
         show_figures(&lanes, tasks, &health);
         Ok(Handle {
             lanes,
+            pulls: Pulls::new(shelves, tasks.clone()),
             log,
             store,
             clock,
@@ -131,6 +145,16 @@ impl Handle {
     /// The `Courier` service for operators, ready to be served.
     pub fn grpc(&self) -> CourierServer<Api> {
         CourierServer::new(self.api())
+    }
+
+    /// The `Pull` service for agencies that cannot be called, ready to be served.
+    pub fn pull_grpc(&self) -> PullServer<PullApi> {
+        PullServer::new(PullApi(self.pulls.clone())).max_decoding_message_size(LARGEST_REQUEST)
+    }
+
+    /// The same over HTTP, ready to be served; may share a port with the other.
+    pub fn pull_http(&self) -> axum::Router {
+        pull_service::router(self.pulls.clone())
     }
 
     /// The `Courier` service for callers in this process.
@@ -149,6 +173,21 @@ impl Handle {
         let views = self.lanes.views().await;
         views.iter().map(crate::view::LaneView::to_json).collect()
     }
+}
+
+/// Makes the topics of agencies that have their own.
+async fn prepare_topics(log: &Log, destinations: &[Destination]) -> Result<(), StartError> {
+    let topics = destinations.iter().filter_map(|one| match &one.endpoint {
+        Endpoint::Topic(topic) => Some(topic.clone()),
+        Endpoint::GrpcStream(_) | Endpoint::GrpcUnary(_) | Endpoint::Http(_) | Endpoint::Pull => {
+            None
+        }
+    });
+    let topics: Vec<_> = topics.collect();
+    if topics.is_empty() {
+        return Ok(());
+    }
+    log.prepare_named(topics).await.map_err(StartError::Topics)
 }
 
 fn write_verdicts(verdicts: Verdicts, own: verdicts::Sender, tasks: &Tasks, health: Health) {

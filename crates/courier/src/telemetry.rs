@@ -34,6 +34,7 @@ const REDRIVEN: &str = "lienthong_dead_letters_redriven_total";
 
 /// Describes the metrics of this crate.
 pub fn describe_metrics() {
+    crate::link::pull::describe_metrics();
     describe_counter!(
         ATTEMPTS,
         "Attempts by destination and how the answer was classified"

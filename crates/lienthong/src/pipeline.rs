@@ -1,6 +1,6 @@
 //! The roles wired to one log, one store and one plan: what `up` and each single-role command start.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use log::Log;
 use router::Plan;
@@ -8,6 +8,7 @@ use runtime::{Admin, AdminError, Clock, Health, Metrics, Tasks};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
 use tonic::transport::Server;
 
 use crate::{boundary, plan, plan::PlanError, settings::Settings};
@@ -45,6 +46,8 @@ pub struct Addresses {
     pub tracker: Option<SocketAddr>,
     /// Lanes and dead letters are asked for here.
     pub courier: Option<SocketAddr>,
+    /// Agencies that cannot be called take their deliveries here.
+    pub pull: Option<SocketAddr>,
     /// Metrics and health are served here.
     pub admin: Option<SocketAddr>,
 }
@@ -95,6 +98,9 @@ pub enum StartError {
         source: std::io::Error,
     },
 }
+
+/// How long pullers may take to read their last answers at the stop.
+const LAST_PULLERS: Duration = Duration::from_secs(5);
 
 // === impl Role ===
 
@@ -173,7 +179,9 @@ impl Pipeline {
             match role {
                 Role::Gateway => addresses.gateway = Some(self.start_gateway(tasks).await?),
                 Role::Router => self.start_router(tasks),
-                Role::Courier => addresses.courier = self.start_courier(tasks).await?,
+                Role::Courier => {
+                    [addresses.courier, addresses.pull] = self.start_courier(tasks).await?;
+                }
                 Role::Tracker => addresses.tracker = self.start_tracker(tasks).await?,
             }
         }
@@ -225,14 +233,16 @@ impl Pipeline {
         Ok(address)
     }
 
-    async fn start_courier(&self, tasks: &Tasks) -> Result<Option<SocketAddr>, StartError> {
+    async fn start_courier(&self, tasks: &Tasks) -> Result<[Option<SocketAddr>; 2], StartError> {
         let Some(store) = self.store.clone() else {
-            return Ok(None);
+            return Ok([None; 2]);
         };
         let listener = self
             .listen(self.settings.courier.listen, "courier.listen")
             .await?;
-        let address = listener.local_addr().ok();
+        let puller_listener = self.listen_for_pullers().await?;
+        let addresses = [Some(&listener), puller_listener.as_ref()]
+            .map(|listener| listener.and_then(|listener| listener.local_addr().ok()));
         let destinations = self.plan.routes.destinations().cloned().collect();
         let mut config = courier::Config::new(destinations, Arc::clone(&self.plan.calendars));
         config.consumer = self.settings.options();
@@ -252,7 +262,20 @@ impl Pipeline {
             let server = Server::builder().add_service(service);
             server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
         });
-        Ok(address)
+        if let Some(listener) = puller_listener {
+            serve_pullers(listener, &handle, tasks);
+        }
+        Ok(addresses)
+    }
+
+    /// Takes the pullers' address, if any destination pulls.
+    async fn listen_for_pullers(&self) -> Result<Option<TcpListener>, StartError> {
+        let mut destinations = self.plan.routes.destinations();
+        if !destinations.any(|destination| destination.endpoint == domain::Endpoint::Pull) {
+            return Ok(None);
+        }
+        let address = self.settings.courier.pull_listen;
+        self.listen(address, "courier.pull_listen").await.map(Some)
     }
 
     async fn start_tracker(&self, tasks: &Tasks) -> Result<Option<SocketAddr>, StartError> {
@@ -314,6 +337,26 @@ impl Pipeline {
         );
         tasks.spawn("router", |stop| service.run(stop));
     }
+}
+
+/// gRPC and HTTP on one port.
+fn serve_pullers(listener: TcpListener, handle: &courier::Handle, tasks: &Tasks) {
+    let grpc = Routes::new(handle.pull_grpc()).into_axum_router();
+    let routes = Routes::from(grpc.merge(handle.pull_http()));
+    tasks.spawn("courier-pullers", |stop| async move {
+        let incoming = TcpListenerStream::new(listener);
+        let mut server = Server::builder().accept_http1(true);
+        let server = server.add_routes(routes);
+        let serve = server.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+        let patience = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_PULLERS).await;
+        };
+        tokio::select! {
+            served = serve => served,
+            () = patience => Ok(()),
+        }
+    });
 }
 
 /// Describes every metric, so that the page explains itself from the first scrape.

@@ -29,7 +29,7 @@ pub struct Settings {
     /// The tracker.
     pub tracker: Listen,
     /// The courier.
-    pub courier: Listen,
+    pub courier: CourierSettings,
     /// The operators' page.
     pub admin: Listen,
     /// Log lines.
@@ -140,6 +140,16 @@ pub struct GatewaySettings {
     pub rate: u32,
     /// Events at once from one source.
     pub burst: u32,
+}
+
+/// The courier.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CourierSettings {
+    /// Where it answers operators.
+    pub listen: SocketAddr,
+    /// Where agencies pull.
+    pub pull_listen: SocketAddr,
 }
 
 /// Where a role listens.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use jiff::Timestamp;
 
 use crate::config::Clock;
@@ -31,6 +32,21 @@ pub trait Backend: Send + Sync + 'static {
         topic: Topic,
         records: Vec<Record>,
     ) -> BoxFuture<'_, Result<Vec<Position>, AppendError>>;
+
+    /// Makes topics that are none of the pipeline's own, where they are missing.
+    fn prepare_named(&self, _names: Vec<String>) -> BoxFuture<'_, Result<(), OpenError>> {
+        ready(Err(OpenError::NoNamedTopics)).boxed()
+    }
+
+    /// As [`Backend::append`], to a topic that was prepared by its name.
+    fn append_named<'a>(
+        &'a self,
+        _name: &'a str,
+        _records: Vec<Record>,
+    ) -> BoxFuture<'a, Result<Vec<Position>, AppendError>> {
+        let reason = OpenError::NoNamedTopics.to_string();
+        ready(Err(AppendError::NotWritten { reason })).boxed()
+    }
 
     /// A reader of these partitions from these offsets on.
     fn reader(&self, from: Vec<Cursor>) -> BoxFuture<'_, Result<Box<dyn Reader>, ReadError>>;
@@ -132,6 +148,20 @@ impl Log {
         records: Vec<Record>,
     ) -> Result<Vec<Position>, AppendError> {
         self.0.append(topic, records).await
+    }
+
+    /// As [`Backend::prepare_named`].
+    pub async fn prepare_named(&self, names: Vec<String>) -> Result<(), OpenError> {
+        self.0.prepare_named(names).await
+    }
+
+    /// As [`Backend::append_named`].
+    pub async fn append_named(
+        &self,
+        name: &str,
+        records: Vec<Record>,
+    ) -> Result<Vec<Position>, AppendError> {
+        self.0.append_named(name, records).await
     }
 
     /// As [`Backend::reader`].

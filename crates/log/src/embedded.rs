@@ -117,7 +117,7 @@ impl EmbeddedLog {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let waiting = telemetry::Waiting::new(topic, records.len());
+        let waiting = telemetry::Waiting::new(topic.label(), records.len());
         let base = self.write(topic, &records).await;
         waiting.answered(&base);
         Ok(Position::run(base?, records.len()))

@@ -111,6 +111,17 @@ pub enum OpenError {
         /// The broker's words.
         reason: String,
     },
+    /// This log has no topics but the pipeline's own.
+    #[error(
+        "this log has no topics but the pipeline's own: set `log.kind = \"kafka\"` to have others"
+    )]
+    NoNamedTopics,
+    /// The name is that of a topic of the pipeline.
+    #[error("topic {topic} is the pipeline's own: choose another name")]
+    OwnTopic {
+        /// The name.
+        topic: String,
+    },
     /// A setting makes no sense.
     #[error("the log cannot be set up: {reason}")]
     Setting {

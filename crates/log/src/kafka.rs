@@ -32,6 +32,7 @@ use reader::KafkaReader;
 
 /// The log on Kafka.
 pub(crate) struct KafkaLog {
+    config: Kafka,
     client: Client,
     producer: Producer,
     meta: Arc<Meta>,
@@ -54,6 +55,7 @@ impl KafkaLog {
             reason: error.to_string(),
         })?;
         Ok(Self {
+            config,
             client,
             producer,
             meta,
@@ -82,6 +84,18 @@ impl Backend for KafkaLog {
         records: Vec<Record>,
     ) -> BoxFuture<'_, Result<Vec<Position>, AppendError>> {
         self.producer.append(topic, records).boxed()
+    }
+
+    fn prepare_named(&self, names: Vec<String>) -> BoxFuture<'_, Result<(), OpenError>> {
+        topics::prepare_named(&self.client, &self.meta, &self.config, names).boxed()
+    }
+
+    fn append_named<'a>(
+        &'a self,
+        name: &'a str,
+        records: Vec<Record>,
+    ) -> BoxFuture<'a, Result<Vec<Position>, AppendError>> {
+        self.producer.append_named(name, records).boxed()
     }
 
     fn reader(&self, from: Vec<Cursor>) -> BoxFuture<'_, Result<Box<dyn Reader>, ReadError>> {

@@ -14,6 +14,9 @@ const FAILED: &str = "lienthong_producer_failed_records_total";
 const BROKEN: &str = "lienthong_log_broken_records_total";
 const EXPIRED: &str = "lienthong_log_expired_records_total";
 
+/// Stands for all topics that are none of the pipeline's own.
+pub(crate) const NAMED: &str = "named";
+
 /// Describes this crate's metrics to the recorder.
 pub fn describe_metrics() {
     describe_histogram!(
@@ -34,7 +37,7 @@ pub fn describe_metrics() {
 
 /// An append that waits for its acknowledgement; dropping it unanswered is giving up.
 pub(crate) struct Waiting {
-    topic: Topic,
+    topic: &'static str,
     records: usize,
     since: Instant,
 }
@@ -43,8 +46,8 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// An append begins to wait.
-    pub(crate) fn new(topic: Topic, records: usize) -> Self {
-        gauge!(QUEUE, "topic" => topic.label()).increment(records as f64);
+    pub(crate) fn new(topic: &'static str, records: usize) -> Self {
+        gauge!(QUEUE, "topic" => topic).increment(records as f64);
         Self {
             topic,
             records,
@@ -58,12 +61,12 @@ impl Waiting {
         match result {
             Ok(_) => {
                 let took = self.since.elapsed().as_secs_f64();
-                histogram!(ACK_DURATION, "topic" => topic.label()).record(took);
+                histogram!(ACK_DURATION, "topic" => topic).record(took);
             }
             Err(error) => {
-                counter!(FAILED, "topic" => topic.label(), "reason" => error.label())
+                counter!(FAILED, "topic" => topic, "reason" => error.label())
                     .increment(records as u64);
-                debug!(%topic, records, %error, "append not acknowledged");
+                debug!(topic, records, %error, "append not acknowledged");
             }
         }
     }
@@ -71,7 +74,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        gauge!(QUEUE, "topic" => self.topic.label()).decrement(self.records as f64);
+        gauge!(QUEUE, "topic" => self.topic).decrement(self.records as f64);
     }
 }
 

@@ -4,6 +4,11 @@ use std::fmt::Write;
 
 use crate::v1::{Classification, Delivery};
 
+/// The attributes of a delivery by the names of their headers, as plain text; empty ones among them.
+pub fn cloud_event_attributes(delivery: &Delivery) -> Vec<(&'static str, String)> {
+    attributes(delivery).into()
+}
+
 /// The headers of a delivery over HTTP, besides its content type: percent-encoded as the CloudEvents
 /// HTTP binding (1.0.2, §3.1.3.2) asks for. Empty attributes are left out.
 pub fn cloud_event_headers(delivery: &Delivery) -> Vec<(&'static str, String)> {

@@ -12,7 +12,7 @@ mod outcome;
 mod record;
 mod time;
 
-pub use cloud_event::cloud_event_headers;
+pub use cloud_event::{cloud_event_attributes, cloud_event_headers};
 pub use error::InvalidField;
 pub use order::{REDRIVE_TYPE, decode_order, encode_order, is_order, lane_action, sideline};
 pub use record::{

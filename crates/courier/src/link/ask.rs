@@ -72,7 +72,7 @@ impl Asker {
                         .build(reach.connector(Protocol::Http1, &patience)),
                 ),
             },
-            super::Way::Unbuilt => Way::Nobody,
+            super::Way::Pull(_) | super::Way::Topic(_) => Way::Nobody,
         };
         Self {
             way,

@@ -1,7 +1,7 @@
 use std::error::Error;
 
 use dial::{Connector, InvalidEntry, Policy, Protocol, Roots};
-use domain::{AttemptClass, Destination, Endpoint, Peer};
+use domain::{AttemptClass, Destination, DestinationId, Endpoint, Peer};
 
 use super::Patience;
 use super::http::Envelope;
@@ -14,7 +14,8 @@ pub(crate) enum Way {
     Stream(Reach),
     Unary(Reach),
     Post(Reach, Envelope),
-    Unbuilt,
+    Pull(DestinationId),
+    Topic(String),
 }
 
 /// How connections to one destination are made.
@@ -59,7 +60,8 @@ impl Way {
                 };
                 Self::Post(reach(peer)?, envelope)
             }
-            Endpoint::Pull | Endpoint::Topic(_) => Self::Unbuilt,
+            Endpoint::Pull => Self::Pull(destination.id.clone()),
+            Endpoint::Topic(topic) => Self::Topic(topic.clone()),
         })
     }
 }

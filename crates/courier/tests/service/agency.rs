@@ -49,8 +49,9 @@ type Script = dyn Fn(&v1::Delivery, usize) -> Reply + Send + Sync;
 #[derive(Clone)]
 pub(crate) struct Seen(Arc<watch::Sender<Vec<Arrival>>>);
 
+/// An agency's mind, whatever way its deliveries take.
 #[derive(Clone)]
-struct Scripted {
+pub(crate) struct Scripted {
     script: Arc<Script>,
     seen: Seen,
     counts: Arc<Mutex<HashMap<String, usize>>>,
@@ -65,22 +66,26 @@ pub(crate) async fn start(
     tasks: &Tasks,
     script: impl Fn(&v1::Delivery, usize) -> Reply + Send + Sync + 'static,
 ) -> (SocketAddr, Seen) {
+    let agency = Scripted::new(script);
+    let seen = agency.seen();
+    (serve(address, tasks, agency).await, seen)
+}
+
+/// The same for an agency that is there already.
+pub(crate) async fn serve(
+    address: Option<SocketAddr>,
+    tasks: &Tasks,
+    agency: Scripted,
+) -> SocketAddr {
     let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let seen = Seen(Arc::new(watch::Sender::default()));
-    let service = Scripted {
-        script: Arc::new(script),
-        seen: seen.clone(),
-        counts: Arc::default(),
-        taken: Arc::default(),
-    };
     tasks.spawn("agency", |stop| {
         Server::builder()
-            .add_service(InboxServer::new(service))
+            .add_service(InboxServer::new(agency))
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
     });
-    (address, seen)
+    address
 }
 
 // === impl Seen ===
@@ -109,7 +114,22 @@ impl Seen {
 // === impl Scripted ===
 
 impl Scripted {
-    fn react(&self, delivery: v1::Delivery, key: Option<String>) -> Reply {
+    pub(crate) fn new(
+        script: impl Fn(&v1::Delivery, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            script: Arc::new(script),
+            seen: Seen::new(),
+            counts: Arc::default(),
+            taken: Arc::default(),
+        }
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.clone()
+    }
+
+    pub(crate) fn react(&self, delivery: v1::Delivery, key: Option<String>) -> Reply {
         let count = {
             let mut counts = self.counts.lock().unwrap();
             let count = counts.entry(delivery.id.clone()).or_default();
@@ -131,7 +151,7 @@ impl Scripted {
     }
 }
 
-fn verdict(reply: &Reply) -> Option<v1::Verdict> {
+pub(crate) fn verdict(reply: &Reply) -> Option<v1::Verdict> {
     let verdict = match reply {
         Reply::Taken => Verdict::Taken(v1::Taken {}),
         Reply::AlreadyTaken => Verdict::AlreadyTaken(v1::AlreadyTaken {}),

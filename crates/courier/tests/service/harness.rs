@@ -176,6 +176,22 @@ impl World {
         store: Store,
         destinations: Vec<Destination>,
     ) -> Courier {
+        self.start_on(roots, store, destinations).await.unwrap()
+    }
+
+    pub(crate) async fn try_courier(
+        &self,
+        destinations: Vec<Destination>,
+    ) -> Result<Courier, courier::StartError> {
+        self.start_on(None, self.store.clone(), destinations).await
+    }
+
+    async fn start_on(
+        &self,
+        roots: Option<dial::Roots>,
+        store: Store,
+        destinations: Vec<Destination>,
+    ) -> Result<Courier, courier::StartError> {
         let calendars = Arc::new(Calendars::built_in().unwrap());
         let config = Config {
             first_rest: Duration::from_millis(20),
@@ -186,11 +202,11 @@ impl World {
         let (tasks, health) = (Tasks::default(), Health::default());
         let (log, clock) = (self.log.clone(), self.clock.clone());
         let handle = Service::start(config, log, store, clock, &tasks, health.clone()).await;
-        Courier {
-            handle: handle.unwrap(),
+        Ok(Courier {
+            handle: handle?,
             tasks,
             health,
-        }
+        })
     }
 
     /// The outcomes so far, in order.

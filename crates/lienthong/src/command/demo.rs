@@ -169,6 +169,7 @@ fn listen_anywhere(settings: &mut Settings) {
     settings.gateway.listen = anywhere;
     settings.tracker.listen = anywhere;
     settings.courier.listen = anywhere;
+    settings.courier.pull_listen = anywhere;
 }
 
 /// Where the demo's data lies.

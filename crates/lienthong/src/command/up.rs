@@ -64,6 +64,7 @@ fn announce(addresses: &Addresses) {
         ("events", addresses.gateway),
         ("dossiers", addresses.tracker),
         ("lanes", addresses.courier),
+        ("pulling", addresses.pull),
         ("metrics and health", addresses.admin),
     ];
     for (what, address) in shown {

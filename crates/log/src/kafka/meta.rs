@@ -69,26 +69,10 @@ impl Meta {
 
     /// Learns how many partitions each topic has; answers with those that are not there.
     pub(super) fn learn(&self, wait: Duration) -> KafkaResult<Vec<Topic>> {
-        self.serve();
         let mut missing = Vec::new();
         for topic in Topic::ALL {
-            let metadata = self
-                .asker
-                .fetch_metadata(Some(self.client.name(topic)), wait)?;
-            let found = metadata
-                .topics()
-                .first()
-                .filter(|found| found.error().is_none());
-            let whole = found.filter(|found| {
-                !found.partitions().is_empty()
-                    && found
-                        .partitions()
-                        .iter()
-                        .all(|partition| partition.leader() >= 0)
-            });
-            match whole {
-                Some(found) => {
-                    let count = i32::try_from(found.partitions().len()).unwrap_or(i32::MAX);
+            match self.partitions_of(self.client.name(topic), wait)? {
+                Some(count) => {
                     self.partitions
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)[topic.index()] = count;
@@ -97,6 +81,24 @@ impl Meta {
             }
         }
         Ok(missing)
+    }
+
+    /// How many partitions a topic has; `None`: it is not there, or lacks a leader.
+    pub(super) fn partitions_of(&self, name: &str, wait: Duration) -> KafkaResult<Option<i32>> {
+        self.serve();
+        let metadata = self.asker.fetch_metadata(Some(name), wait)?;
+        let found = metadata
+            .topics()
+            .first()
+            .filter(|found| found.error().is_none());
+        let whole = found.filter(|found| {
+            !found.partitions().is_empty()
+                && found
+                    .partitions()
+                    .iter()
+                    .all(|partition| partition.leader() >= 0)
+        });
+        Ok(whole.map(|found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)))
     }
 
     /// What each partition of a topic holds.

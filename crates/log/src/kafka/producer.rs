@@ -74,17 +74,36 @@ impl Producer {
         topic: Topic,
         records: Vec<Record>,
     ) -> Result<Vec<Position>, AppendError> {
+        let name = self.client.name(topic);
+        self.append_as(topic.label(), name, records).await
+    }
+
+    /// To a topic that is none of the pipeline's own.
+    pub(super) async fn append_named(
+        &self,
+        name: &str,
+        records: Vec<Record>,
+    ) -> Result<Vec<Position>, AppendError> {
+        self.append_as(telemetry::NAMED, name, records).await
+    }
+
+    async fn append_as(
+        &self,
+        label: &'static str,
+        name: &str,
+        records: Vec<Record>,
+    ) -> Result<Vec<Position>, AppendError> {
         check_sizes(&records)?;
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let waiting = telemetry::Waiting::new(topic, records.len());
-        let result = self.write(topic, &records).await;
+        let waiting = telemetry::Waiting::new(label, records.len());
+        let result = self.write(name, &records).await;
         waiting.answered(&result);
         result
     }
 
-    async fn write(&self, topic: Topic, records: &[Record]) -> Result<Vec<Position>, AppendError> {
+    async fn write(&self, name: &str, records: &[Record]) -> Result<Vec<Position>, AppendError> {
         let ended = || AppendError::Unknown {
             reason: "the producer was closed".into(),
         };
@@ -96,7 +115,7 @@ impl Producer {
             .map_err(|_| ended())?;
         let (batch, answer) = Batch::new(records.len(), room);
         let live = Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner));
-        self.enqueue(&live, topic, records, &batch).await;
+        self.enqueue(&live, name, records, &batch).await;
         let result = answer.await.map_err(|_| ended())?;
         if result.is_err() && live.get().client().fatal_error().is_some() {
             self.replace(&live);
@@ -104,9 +123,8 @@ impl Producer {
         result
     }
 
-    async fn enqueue(&self, live: &Live, topic: Topic, records: &[Record], batch: &Arc<Batch>) {
+    async fn enqueue(&self, live: &Live, name: &str, records: &[Record], batch: &Arc<Batch>) {
         let deadline = Instant::now() + self.ack_timeout;
-        let name = self.client.name(topic);
         for (index, record) in records.iter().enumerate() {
             let ticket = Box::new(Ticket::new(Arc::clone(batch), index));
             let mut message = BaseRecord::with_opaque_to(name, ticket)

@@ -1,4 +1,4 @@
-//! Makes topics that are missing.
+//! Makes topics that are missing: the pipeline's own, and those that others are given.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,16 +34,14 @@ pub(super) async fn prepare(
     if missing.is_empty() {
         return Ok(());
     }
-    create(client, config, &missing).await?;
+    let names: Vec<_> = missing.iter().map(|topic| client.name(*topic)).collect();
+    create(client, config, &names).await?;
 
     let known = Arc::clone(meta);
     let learnt = tokio::task::spawn_blocking(move || await_topics(&known, deadline)).await;
     match learnt {
         Ok(None) => Ok(()),
-        Ok(Some(topic)) => Err(OpenError::Topic {
-            topic: client.name(topic).to_owned(),
-            reason: "it was made, but has no leader yet".into(),
-        }),
+        Ok(Some(topic)) => Err(without_leader(client.name(topic).to_owned())),
         Err(_) => Err(unreachable()),
     }
 }
@@ -72,9 +70,68 @@ pub(super) async fn discard(client: &Client, config: &Kafka) -> Result<(), OpenE
     Ok(())
 }
 
-async fn create(client: &Client, config: &Kafka, missing: &[Topic]) -> Result<(), OpenError> {
-    let refused = |topic: Topic, reason: String| OpenError::Topic {
-        topic: client.name(topic).to_owned(),
+/// Makes what is missing of topics that are none of the pipeline's own, with the settings of its own.
+pub(super) async fn prepare_named(
+    client: &Client,
+    meta: &Arc<Meta>,
+    config: &Kafka,
+    names: Vec<String>,
+) -> Result<(), OpenError> {
+    let deadline = Instant::now() + config.open_timeout;
+    if let Some(own) = names.iter().find(|name| client.topic(name).is_some()) {
+        let topic = own.clone();
+        return Err(OpenError::OwnTopic { topic });
+    }
+    let missing = missing_of(meta, names, config).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let made: Vec<_> = missing.iter().map(String::as_str).collect();
+    create(client, config, &made).await?;
+    let mut missing = missing;
+    while !missing.is_empty() {
+        if Instant::now() >= deadline {
+            return Err(without_leader(missing.remove(0)));
+        }
+        tokio::time::sleep(PAUSE).await;
+        missing = missing_of(meta, missing, config).await?;
+    }
+    Ok(())
+}
+
+async fn missing_of(
+    meta: &Arc<Meta>,
+    mut names: Vec<String>,
+    config: &Kafka,
+) -> Result<Vec<String>, OpenError> {
+    let (known, wait) = (Arc::clone(meta), config.open_timeout);
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut failed = false;
+        names.retain(|name| match known.partitions_of(name, wait) {
+            Ok(count) => count.is_none(),
+            Err(_) => {
+                failed = true;
+                true
+            }
+        });
+        (!failed).then_some(names)
+    });
+    let unreachable = || OpenError::Unreachable {
+        brokers: config.brokers.clone(),
+    };
+    asked.await.ok().flatten().ok_or_else(unreachable)
+}
+
+fn without_leader(topic: String) -> OpenError {
+    OpenError::Topic {
+        topic,
+        reason: "it was made, but has no leader yet".into(),
+    }
+}
+
+async fn create(client: &Client, config: &Kafka, missing: &[&str]) -> Result<(), OpenError> {
+    let refused = |topic: &str, reason: String| OpenError::Topic {
+        topic: topic.to_owned(),
         reason,
     };
     let context = Context::new("admin");
@@ -88,17 +145,13 @@ async fn create(client: &Client, config: &Kafka, missing: &[Topic]) -> Result<()
     let topics: Vec<_> = missing
         .iter()
         .map(|topic| {
-            NewTopic::new(
-                client.name(*topic),
-                config.partitions,
-                TopicReplication::Fixed(copies),
-            )
-            .set("cleanup.policy", "delete")
-            .set("retention.ms", &retention)
-            .set("min.insync.replicas", &in_sync)
-            .set("unclean.leader.election.enable", "false")
-            .set("message.timestamp.type", "LogAppendTime")
-            .set("max.message.bytes", MAX_MESSAGE_BYTES)
+            NewTopic::new(topic, config.partitions, TopicReplication::Fixed(copies))
+                .set("cleanup.policy", "delete")
+                .set("retention.ms", &retention)
+                .set("min.insync.replicas", &in_sync)
+                .set("unclean.leader.election.enable", "false")
+                .set("message.timestamp.type", "LogAppendTime")
+                .set("max.message.bytes", MAX_MESSAGE_BYTES)
         })
         .collect();
     let options = AdminOptions::new()
@@ -109,7 +162,7 @@ async fn create(client: &Client, config: &Kafka, missing: &[Topic]) -> Result<()
     for (topic, result) in missing.iter().zip(made) {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, code)) => return Err(refused(*topic, code.to_string())),
+            Err((_, code)) => return Err(refused(topic, code.to_string())),
         }
     }
     Ok(())

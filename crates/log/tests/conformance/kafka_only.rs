@@ -234,3 +234,36 @@ async fn topics_that_cannot_be_made_are_named() {
     assert!(matches!(error, OpenError::Topic { .. }), "{error}");
     assert!(error.to_string().contains(".events"), "{error}");
 }
+
+/// A topic of somebody else's: made when missing, written like the pipeline's own, and not one of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_topic_is_made_and_takes_whole_records() {
+    let Some(subject) = Subject::kafka("a_named_topic_is_made_and_takes_whole_records").await
+    else {
+        return;
+    };
+    let Config::Kafka(config) = subject.config() else {
+        panic!("a log on Kafka");
+    };
+    let name = format!("{}.agency-1", config.prefix);
+    for _ in 0..2 {
+        let prepared = subject.log.prepare_named(vec![name.clone()]).await;
+        prepared.expect("missing or there already");
+    }
+
+    let records = (0..3).map(|n| record("A", n)).collect();
+    let positions = subject.log.append_named(&name, records).await;
+
+    let offsets: Vec<_> = positions
+        .expect("appended")
+        .iter()
+        .map(|at| at.offset)
+        .collect();
+    assert_eq!(offsets, [0, 1, 2]);
+    let own = vec![Topic::Events.name(&config.prefix)];
+    let refused = subject.log.prepare_named(own).await;
+    assert!(
+        matches!(refused, Err(OpenError::OwnTopic { .. })),
+        "{refused:?}"
+    );
+}

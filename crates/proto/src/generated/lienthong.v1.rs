@@ -3748,6 +3748,828 @@ pub struct BudgetUsed {
     #[prost(uint32, tag = "4")]
     pub percent: u32,
 }
+/// A delivery that one puller holds for a time. Until then nobody else gets it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Lease {
+    /// Names the lease in every later call; new with each lease. It is no secret and proves no identity.
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+    /// What to do.
+    #[prost(message, optional, tag = "2")]
+    pub delivery: ::core::option::Option<Delivery>,
+    /// When the lease runs out. Without a verdict by then the attempt counts as one without an answer.
+    #[prost(message, optional, tag = "3")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// What became of one thing that a puller said of a lease.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseAnswer {
+    /// The lease's token.
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+    /// How the lease stood.
+    #[prost(enumeration = "LeaseStanding", tag = "2")]
+    pub standing: i32,
+    /// When it runs out now, after an extension.
+    #[prost(message, optional, tag = "3")]
+    pub until: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// The verdict on one leased delivery.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Confirmation {
+    /// The lease's token.
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+    /// The verdict.
+    #[prost(message, optional, tag = "2")]
+    pub verdict: ::core::option::Option<Verdict>,
+}
+/// Asks for deliveries.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakeRequest {
+    /// The puller's own destination.
+    #[prost(string, tag = "1")]
+    pub destination: ::prost::alloc::string::String,
+    /// At most so many, 1 to 1,000; 0 reads as 1.
+    #[prost(uint32, tag = "2")]
+    pub max: u32,
+    /// How long to wait for the first one; absent reads as not at all. At most 60 s.
+    #[prost(message, optional, tag = "3")]
+    pub wait: ::core::option::Option<::prost_types::Duration>,
+    /// How long the lease should last; absent reads as the destination's time-out. At most ten times that.
+    #[prost(message, optional, tag = "4")]
+    pub lease: ::core::option::Option<::prost_types::Duration>,
+}
+/// What there was.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TakeResponse {
+    /// The deliveries; none when the wait was in vain.
+    #[prost(message, repeated, tag = "1")]
+    pub leases: ::prost::alloc::vec::Vec<Lease>,
+}
+/// Gives verdicts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConfirmRequest {
+    /// The puller's own destination.
+    #[prost(string, tag = "1")]
+    pub destination: ::prost::alloc::string::String,
+    /// At most 1,000.
+    #[prost(message, repeated, tag = "2")]
+    pub confirmations: ::prost::alloc::vec::Vec<Confirmation>,
+}
+/// What became of them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConfirmResponse {
+    /// One answer per verdict, in the same order.
+    #[prost(message, repeated, tag = "1")]
+    pub answers: ::prost::alloc::vec::Vec<LeaseAnswer>,
+}
+/// Asks for more time.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExtendRequest {
+    /// The puller's own destination.
+    #[prost(string, tag = "1")]
+    pub destination: ::prost::alloc::string::String,
+    /// The leases' tokens, at most 1,000.
+    #[prost(string, repeated, tag = "2")]
+    pub tokens: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How long each is to last from now; absent reads as the destination's time-out. No lease lasts longer
+    /// than ten times that in all, and none becomes shorter.
+    #[prost(message, optional, tag = "3")]
+    pub by: ::core::option::Option<::prost_types::Duration>,
+}
+/// What became of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExtendResponse {
+    /// One answer per token, in the same order.
+    #[prost(message, repeated, tag = "1")]
+    pub answers: ::prost::alloc::vec::Vec<LeaseAnswer>,
+}
+/// Gives deliveries back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReleaseRequest {
+    /// The puller's own destination.
+    #[prost(string, tag = "1")]
+    pub destination: ::prost::alloc::string::String,
+    /// The leases' tokens, at most 1,000.
+    #[prost(string, repeated, tag = "2")]
+    pub tokens: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What became of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReleaseResponse {
+    /// One answer per token, in the same order.
+    #[prost(message, repeated, tag = "1")]
+    pub answers: ::prost::alloc::vec::Vec<LeaseAnswer>,
+}
+/// What a puller says on its stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkRequest {
+    /// One thing at a time; `open` comes first and once.
+    #[prost(oneof = "work_request::Request", tags = "1, 2, 3, 4, 5, 6")]
+    pub request: ::core::option::Option<work_request::Request>,
+}
+/// Nested message and enum types in `WorkRequest`.
+pub mod work_request {
+    /// One thing at a time; `open` comes first and once.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Request {
+        /// Begins the work.
+        #[prost(message, tag = "1")]
+        Open(super::WorkOpen),
+        /// Grants credit: so many more leases may come, on top of those granted before.
+        #[prost(uint32, tag = "2")]
+        Credit(u32),
+        /// Gives a verdict.
+        #[prost(message, tag = "3")]
+        Confirm(super::Confirmation),
+        /// Asks for more time for one lease.
+        #[prost(message, tag = "4")]
+        Extend(super::WorkExtend),
+        /// Gives the delivery of this token back.
+        #[prost(string, tag = "5")]
+        Release(::prost::alloc::string::String),
+        /// Gives back everything taken over this stream that has no verdict yet; the courier ends the stream.
+        #[prost(message, tag = "6")]
+        Goodbye(super::WorkGoodbye),
+    }
+}
+/// Begins a stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkOpen {
+    /// The puller's own destination.
+    #[prost(string, tag = "1")]
+    pub destination: ::prost::alloc::string::String,
+    /// How long each lease should last; absent reads as the destination's time-out. At most ten times that.
+    #[prost(message, optional, tag = "2")]
+    pub lease: ::core::option::Option<::prost_types::Duration>,
+}
+/// Asks for more time.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkExtend {
+    /// The lease's token.
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+    /// How long it is to last from now; absent reads as the destination's time-out.
+    #[prost(message, optional, tag = "2")]
+    pub by: ::core::option::Option<::prost_types::Duration>,
+}
+/// Ends a stream in good order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkGoodbye {}
+/// What the courier says on the stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkResponse {
+    /// A lease, or the answer to something that the puller said of one.
+    #[prost(oneof = "work_response::Response", tags = "1, 2")]
+    pub response: ::core::option::Option<work_response::Response>,
+}
+/// Nested message and enum types in `WorkResponse`.
+pub mod work_response {
+    /// A lease, or the answer to something that the puller said of one.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Response {
+        /// A delivery to work on.
+        #[prost(message, tag = "1")]
+        Lease(super::Lease),
+        /// What became of a verdict, an extension or a release, in the order in which they came.
+        #[prost(message, tag = "2")]
+        Answer(super::LeaseAnswer),
+    }
+}
+/// How a lease stood when the puller spoke of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LeaseStanding {
+    /// Never sent.
+    Unspecified = 0,
+    /// It was held, and what was asked has been done.
+    Held = 1,
+    /// It had ended by a verdict before; nothing has changed.
+    Confirmed = 2,
+    /// It had ended by a release before; nothing has changed.
+    Released = 3,
+    /// It had run out before; nothing has changed, and the delivery comes or came again.
+    Expired = 4,
+    /// The courier did not give it since its start, or too long ago to tell; nothing has changed.
+    Unknown = 5,
+}
+impl LeaseStanding {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LEASE_STANDING_UNSPECIFIED",
+            Self::Held => "LEASE_STANDING_HELD",
+            Self::Confirmed => "LEASE_STANDING_CONFIRMED",
+            Self::Released => "LEASE_STANDING_RELEASED",
+            Self::Expired => "LEASE_STANDING_EXPIRED",
+            Self::Unknown => "LEASE_STANDING_UNKNOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LEASE_STANDING_UNSPECIFIED" => Some(Self::Unspecified),
+            "LEASE_STANDING_HELD" => Some(Self::Held),
+            "LEASE_STANDING_CONFIRMED" => Some(Self::Confirmed),
+            "LEASE_STANDING_RELEASED" => Some(Self::Released),
+            "LEASE_STANDING_EXPIRED" => Some(Self::Expired),
+            "LEASE_STANDING_UNKNOWN" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod pull_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What an agency calls that cannot be called itself: it takes its deliveries on a lease and says what
+    /// became of each. The delivery id is the idempotency key: a delivery whose lease ran out comes again with
+    /// the same id and the same content, and so does one whose verdict was lost in a crash of the courier.
+    #[derive(Debug, Clone)]
+    pub struct PullClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl PullClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> PullClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> PullClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            PullClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Takes deliveries, the most urgent first; waits for the first one.
+        pub async fn take(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TakeRequest>,
+        ) -> std::result::Result<tonic::Response<super::TakeResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/lienthong.v1.Pull/Take");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("lienthong.v1.Pull", "Take"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives verdicts. Each ends its lease.
+        pub async fn confirm(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ConfirmRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/lienthong.v1.Pull/Confirm",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("lienthong.v1.Pull", "Confirm"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Asks for more time.
+        pub async fn extend(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExtendRequest>,
+        ) -> std::result::Result<tonic::Response<super::ExtendResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/lienthong.v1.Pull/Extend");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("lienthong.v1.Pull", "Extend"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives deliveries back without a verdict: they are offered again at once, and no attempt is counted.
+        pub async fn release(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReleaseRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReleaseResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/lienthong.v1.Pull/Release",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("lienthong.v1.Pull", "Release"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// All of it over one stream, many times cheaper per delivery. The puller opens it, grants credit, and
+        /// gets a lease for each unit of credit. A stream that is cut releases nothing: its leases run out, or
+        /// are confirmed by other calls. A puller that leaves says goodbye.
+        pub async fn work(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::WorkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WorkResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/lienthong.v1.Pull/Work");
+            let mut req = request.into_streaming_request();
+            req.extensions_mut().insert(GrpcMethod::new("lienthong.v1.Pull", "Work"));
+            self.inner.streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod pull_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with PullServer.
+    #[async_trait]
+    pub trait Pull: std::marker::Send + std::marker::Sync + 'static {
+        /// Takes deliveries, the most urgent first; waits for the first one.
+        async fn take(
+            &self,
+            request: tonic::Request<super::TakeRequest>,
+        ) -> std::result::Result<tonic::Response<super::TakeResponse>, tonic::Status>;
+        /// Gives verdicts. Each ends its lease.
+        async fn confirm(
+            &self,
+            request: tonic::Request<super::ConfirmRequest>,
+        ) -> std::result::Result<tonic::Response<super::ConfirmResponse>, tonic::Status>;
+        /// Asks for more time.
+        async fn extend(
+            &self,
+            request: tonic::Request<super::ExtendRequest>,
+        ) -> std::result::Result<tonic::Response<super::ExtendResponse>, tonic::Status>;
+        /// Gives deliveries back without a verdict: they are offered again at once, and no attempt is counted.
+        async fn release(
+            &self,
+            request: tonic::Request<super::ReleaseRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReleaseResponse>, tonic::Status>;
+        /// Server streaming response type for the Work method.
+        type WorkStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WorkResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// All of it over one stream, many times cheaper per delivery. The puller opens it, grants credit, and
+        /// gets a lease for each unit of credit. A stream that is cut releases nothing: its leases run out, or
+        /// are confirmed by other calls. A puller that leaves says goodbye.
+        async fn work(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::WorkRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::WorkStream>, tonic::Status>;
+    }
+    /// What an agency calls that cannot be called itself: it takes its deliveries on a lease and says what
+    /// became of each. The delivery id is the idempotency key: a delivery whose lease ran out comes again with
+    /// the same id and the same content, and so does one whose verdict was lost in a crash of the courier.
+    #[derive(Debug)]
+    pub struct PullServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> PullServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for PullServer<T>
+    where
+        T: Pull,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/lienthong.v1.Pull/Take" => {
+                    #[allow(non_camel_case_types)]
+                    struct TakeSvc<T: Pull>(pub Arc<T>);
+                    impl<T: Pull> tonic::server::UnaryService<super::TakeRequest>
+                    for TakeSvc<T> {
+                        type Response = super::TakeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TakeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Pull>::take(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TakeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/lienthong.v1.Pull/Confirm" => {
+                    #[allow(non_camel_case_types)]
+                    struct ConfirmSvc<T: Pull>(pub Arc<T>);
+                    impl<T: Pull> tonic::server::UnaryService<super::ConfirmRequest>
+                    for ConfirmSvc<T> {
+                        type Response = super::ConfirmResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ConfirmRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Pull>::confirm(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ConfirmSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/lienthong.v1.Pull/Extend" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExtendSvc<T: Pull>(pub Arc<T>);
+                    impl<T: Pull> tonic::server::UnaryService<super::ExtendRequest>
+                    for ExtendSvc<T> {
+                        type Response = super::ExtendResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExtendRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Pull>::extend(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExtendSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/lienthong.v1.Pull/Release" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReleaseSvc<T: Pull>(pub Arc<T>);
+                    impl<T: Pull> tonic::server::UnaryService<super::ReleaseRequest>
+                    for ReleaseSvc<T> {
+                        type Response = super::ReleaseResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReleaseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Pull>::release(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReleaseSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/lienthong.v1.Pull/Work" => {
+                    #[allow(non_camel_case_types)]
+                    struct WorkSvc<T: Pull>(pub Arc<T>);
+                    impl<T: Pull> tonic::server::StreamingService<super::WorkRequest>
+                    for WorkSvc<T> {
+                        type Response = super::WorkResponse;
+                        type ResponseStream = T::WorkStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::WorkRequest>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Pull>::work(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WorkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for PullServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "lienthong.v1.Pull";
+    impl<T> tonic::server::NamedService for PullServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// One dossier.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Dossier {
