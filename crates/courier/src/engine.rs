@@ -30,8 +30,10 @@ pub(crate) enum Input {
     Arrived(Vec<Arrival>),
     /// Dead letters from before.
     Dead(Vec<(DeliveryId, Millis)>),
-    /// Those that waited for a person and were given up or settled as arrived.
-    Ended(Vec<(DeliveryId, Millis)>),
+    /// Dead letters that a person gave up.
+    Discarded(Vec<(DeliveryId, Millis)>),
+    /// Unknown outcomes that a person settled, and whether the destination has the delivery.
+    Settled(Vec<(Entry, bool)>),
     /// What operators ordered of the lane, whole.
     Controls(Controls),
     /// What stands aside, whole.
@@ -153,10 +155,19 @@ impl Engine {
                 dead.into_iter()
                     .for_each(|(id, at)| self.lane.add_dead(id, at));
             }
-            Input::Ended(ended) => {
-                ended
+            Input::Discarded(discarded) => {
+                discarded
                     .into_iter()
                     .for_each(|(id, at)| self.lane.forget_dead(id, at));
+            }
+            Input::Settled(settled) => {
+                let now = self.now();
+                for (entry, arrived) in settled {
+                    self.lane.forget_dead(entry.id, entry.opened_at);
+                    if !arrived {
+                        self.lane.add(entry, now);
+                    }
+                }
             }
             Input::Controls(controls) => drop(controls),
             Input::Sidelines(sidelines) => drop(sidelines),

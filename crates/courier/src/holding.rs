@@ -29,9 +29,17 @@ pub(crate) async fn hold(
                     .for_each(|arrival| lane.add(arrival.entry, now));
             }
             Input::Dead(dead) => dead.into_iter().for_each(|(id, at)| lane.add_dead(id, at)),
-            Input::Ended(ended) => ended
+            Input::Discarded(discarded) => discarded
                 .into_iter()
                 .for_each(|(id, at)| lane.forget_dead(id, at)),
+            Input::Settled(settled) => {
+                for (entry, arrived) in settled {
+                    lane.forget_dead(entry.id, entry.opened_at);
+                    if !arrived {
+                        lane.add(entry, now);
+                    }
+                }
+            }
             Input::Controls(_) | Input::Sidelines(_) => {}
             Input::Show(reply) => {
                 let _ = reply.send(LaneView::of(&lane, &destination, None, now));
