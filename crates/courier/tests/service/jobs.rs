@@ -106,11 +106,11 @@ async fn d12_ten_thousand_by_filter_killed_midway_and_cancelled() {
     );
     let other = start(&killed, ("first", at("justice")), (9_999, 0)).await;
     assert_eq!(other.unwrap_err().code(), Code::FailedPrecondition);
-    start(&killed, ("first", at("justice")), (10_000, 2_000))
+    start(&killed, ("first", at("justice")), (10_000, 1_000))
         .await
         .unwrap();
     // The same start once more, as after a lost answer.
-    start(&killed, ("first", at("justice")), (10_000, 2_000))
+    start(&killed, ("first", at("justice")), (10_000, 1_000))
         .await
         .ok();
     job_that(&killed, "first", |job| job.redriven > 500).await;
