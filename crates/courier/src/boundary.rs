@@ -6,7 +6,9 @@ use domain::Delivery;
 /// Says whether a delivery may still go where it was meant to go. Asked before a dead letter is sent
 /// again: the routes may have changed since.
 #[derive(Clone)]
-pub struct Boundary(Arc<dyn Fn(&Delivery) -> Result<(), String> + Send + Sync>);
+pub struct Boundary(Arc<MayGo>);
+
+type MayGo = dyn Fn(&Delivery) -> Result<(), String> + Send + Sync;
 
 // === impl Boundary ===
 

@@ -39,8 +39,10 @@ pub(crate) enum Input {
     Dead(Vec<(DeliveryId, Millis)>),
     /// How an earlier process left the lane.
     Kept(Kept),
-    /// Those that waited for a person and were given up or settled as arrived.
-    Ended(Vec<(DeliveryId, Millis)>),
+    /// Dead letters that a person gave up.
+    Discarded(Vec<(DeliveryId, Millis)>),
+    /// Unknown outcomes that a person settled, and whether the destination has the delivery.
+    Settled(Vec<(Entry, bool)>),
     /// What operators ordered of the lane, whole.
     Controls(Controls),
     /// What stands aside, whole.
@@ -191,11 +193,16 @@ impl Engine {
                 self.kept = kept.clone();
                 self.lane.restore(kept);
             }
-            Input::Ended(ended) => {
-                let now = self.now();
-                ended
+            Input::Discarded(discarded) => {
+                discarded
                     .into_iter()
-                    .for_each(|(id, at)| self.lane.end(id, at, now));
+                    .for_each(|(id, at)| self.lane.discard(id, at));
+            }
+            Input::Settled(settled) => {
+                let now = self.now();
+                for (entry, arrived) in settled {
+                    self.lane.settled(entry, arrived, now);
+                }
             }
             Input::Controls(controls) => self.lane.control(&controls, self.now()),
             Input::Sidelines(sidelines) => self.lane.set_sidelines(sidelines, self.now()),

@@ -130,8 +130,10 @@ impl Deliveries {
         let arriving = std::mem::take(&mut self.arriving);
         let arrivals = arriving.values().chain(news.arriving.values()).flatten();
         let places: Vec<Place> = arrivals.map(|arrival| arrival.entry.place).collect();
+        let settled = news.settled.values().flatten();
+        let settled: Vec<Place> = settled.map(|(entry, _)| entry.place).collect();
         let has_orders = !news.controls.is_empty() || news.sidelines.is_some();
-        if places.is_empty() && !has_orders {
+        if places.is_empty() && settled.is_empty() && !has_orders {
             return;
         }
         let (store, lanes, stop) = (
@@ -144,6 +146,7 @@ impl Deliveries {
             let look = async {
                 sleep(LATER).await;
                 give_pending(&store, &lanes, &places).await;
+                give_settled(&store, &lanes, &settled).await;
                 if has_orders && let Some(orders) = again(|| ordered(&store)).await {
                     give_orders(orders, &lanes, &destinations);
                 }
@@ -207,8 +210,11 @@ impl Fold for Deliveries {
         let news = std::mem::take(&mut self.news);
         // Before anything is sent that an order keeps from being sent.
         self.tell_lanes(news.controls, news.sidelines.as_ref());
-        for (destination, ended) in news.ended {
-            self.lanes.give(&destination, Input::Ended(ended));
+        for (destination, discarded) in news.discarded {
+            self.lanes.give(&destination, Input::Discarded(discarded));
+        }
+        for (destination, settled) in news.settled {
+            self.lanes.give(&destination, Input::Settled(settled));
         }
         for (destination, arrivals) in news.arriving {
             self.lanes.give(&destination, Input::Arrived(arrivals));
@@ -237,6 +243,18 @@ async fn give_pending(store: &Store, lanes: &Lanes, places: &[Place]) {
                 payload: None,
             };
             lanes.give(&destination, Input::Arrived(vec![arrival]));
+        }
+    }
+}
+
+/// Gives the lanes those of the places whose outcome is known by now.
+async fn give_settled(store: &Store, lanes: &Lanes, places: &[Place]) {
+    let rows = again(move || Stored::at(store, places)).await;
+    let rows = rows.unwrap_or_default().into_iter();
+    for row in rows.filter(|row| row.state != State::Unknown) {
+        if let Ok(destination) = row.destination.parse() {
+            let settled = vec![(row.entry, row.state == State::Delivered)];
+            lanes.give(&destination, Input::Settled(settled));
         }
     }
 }

@@ -33,7 +33,14 @@ pub(crate) async fn hold(
                 line.add(entry, now);
             }
             Input::Dead(dead) => dead.into_iter().for_each(|(id, at)| line.add_dead(id, at)),
-            Input::Ended(ended) => ended.into_iter().for_each(|(id, at)| line.discard(id, at)),
+            Input::Discarded(discarded) => discarded
+                .into_iter()
+                .for_each(|(id, at)| line.discard(id, at)),
+            Input::Settled(settled) => {
+                for (entry, arrived) in settled {
+                    line.settle(entry, arrived, now);
+                }
+            }
             Input::Controls(_) | Input::Sidelines(_) => {}
             Input::Show(reply) => {
                 let _ = reply.send(LaneView::held(&line, &destination, REASON));

@@ -177,11 +177,7 @@ impl Lane {
     }
 
     /// Takes a delivery in; one that is here already changes nothing.
-    /// One in doubt that comes again without doubt has not arrived.
     pub(crate) fn add(&mut self, entry: Entry, now: Millis) {
-        if !entry.doubtful && self.line.standing(entry.id) == Some(Standing::Doubtful) {
-            self.resolve(entry.id, false, now);
-        }
         if self.line.add(entry, now) {
             self.plan_alarm(&entry, now);
         }
@@ -192,10 +188,14 @@ impl Lane {
         self.line.add_dead(id, opened_at);
     }
 
-    /// A person ended one that waited for it: a dead letter, or one in doubt that has arrived.
-    pub(crate) fn end(&mut self, id: DeliveryId, opened_at: Millis, now: Millis) {
-        self.resolve(id, true, now);
+    /// Forgets a dead letter that a person gave up.
+    pub(crate) fn discard(&mut self, id: DeliveryId, opened_at: Millis) {
         self.line.discard(id, opened_at);
+    }
+
+    /// A person says what became of one in doubt; `entry` is how it goes on if it has not arrived.
+    pub(crate) fn settled(&mut self, entry: Entry, arrived: bool, now: Millis) {
+        self.line.settle(entry, arrived, now);
     }
 
     /// Goes on as an earlier process left it.
@@ -302,17 +302,7 @@ impl Lane {
     /// It became known what has become of a delivery in doubt: it has arrived, or is sent again.
     /// `None`: it is not in doubt (any more).
     pub(crate) fn resolve(&mut self, id: DeliveryId, arrived: bool, now: Millis) -> Option<Entry> {
-        let mut landed = self.line.clear(id)?;
-        let entry = landed.entry();
-        entry.doubtful = false;
-        entry.next_at = Millis::default();
-        let entry = *entry;
-        if arrived {
-            landed.remove(now);
-        } else {
-            landed.again(now);
-        }
-        Some(entry)
+        self.line.resolve(id, arrived, now)
     }
 
     /// Takes a delivery out of flight that was never sent.

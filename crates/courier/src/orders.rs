@@ -12,6 +12,7 @@ use log::Record;
 use store::{Kind, ReadError, Row, Store, Value};
 
 use crate::boundary::Boundary;
+use crate::config::Config;
 use crate::entry::Millis;
 
 pub(crate) use book::Book;
@@ -81,6 +82,14 @@ pub(crate) async fn on(
 // === impl Gate ===
 
 impl Gate {
+    pub(crate) fn of(config: &Config) -> Self {
+        let ids = config.destinations.iter().map(|one| one.id.clone());
+        Self {
+            destinations: Arc::new(ids.collect()),
+            boundary: config.boundary.clone(),
+        }
+    }
+
     /// Whether the delivery may go to its destination as things stand, or in words why not.
     pub(crate) fn may_go(&self, delivery: &domain::Delivery) -> Result<(), String> {
         if !self.destinations.contains(&delivery.destination) {

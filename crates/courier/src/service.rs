@@ -61,11 +61,7 @@ impl Service {
     ) -> Result<Handle, StartError> {
         health.set(GROUP, Readiness::Starting);
         let bound = config.bind()?;
-        let destinations = bound.iter().map(|bound| bound.destination.id.clone());
-        let gate = Gate {
-            destinations: Arc::new(destinations.collect()),
-            boundary: config.boundary.clone(),
-        };
+        let gate = Gate::of(&config);
         prepare_topics(&log, &config.destinations).await?;
         let start = Start::new(GROUP, health.clone(), tasks.stop_token());
         start
@@ -94,14 +90,7 @@ impl Service {
         };
         let lanes = Lanes::start(&config, bound, &shared, &ways, tasks);
         // Before the deliveries: nothing goes out that an order keeps from it.
-        let mut tries = start.tries();
-        let orders = loop {
-            let read = ordered(&store).await;
-            if let Some(orders) = tries.settle(read, ReadError::is_transient).await? {
-                break orders;
-            }
-        };
-        give_orders(orders, &lanes, &gate.destinations);
+        load_orders(&start, &store, &lanes, &gate).await?;
         load(&start, &store, &lanes).await?;
 
         let jobs = Arc::new(Notify::new());
@@ -199,6 +188,23 @@ fn write_verdicts(verdicts: Verdicts, own: verdicts::Sender, tasks: &Tasks, heal
             ended => ended,
         }
     });
+}
+
+/// Tells the lanes what operators ordered that still holds.
+async fn load_orders(
+    start: &Start,
+    store: &Store,
+    lanes: &Lanes,
+    gate: &Gate,
+) -> Result<(), StartError> {
+    let mut tries = start.tries();
+    loop {
+        let read = ordered(store).await;
+        if let Some(orders) = tries.settle(read, ReadError::is_transient).await? {
+            give_orders(orders, lanes, &gate.destinations);
+            return Ok(());
+        }
+    }
 }
 
 /// Puts everything undelivered into the lanes, in the order of the log. After a fault it goes on behind

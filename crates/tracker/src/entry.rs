@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use domain::{Action, Attempt, Delivery, Event, Order, Outcome, OutcomeKind};
+use domain::{
+    Action, Attempt, Delivery, DeliveryId, DestinationId, Event, Order, Outcome, OutcomeKind,
+    StepId,
+};
 use jiff::Timestamp;
 use proto::{timestamp_to_wire, v1::TimelineEntry};
 use sha2::{Digest, Sha256};
@@ -130,7 +133,7 @@ fn of_order(order: &Order) -> TimelineEntry {
 fn of_outcome(outcome: &Outcome) -> TimelineEntry {
     let (at, kind) = (outcome.at, &outcome.kind);
     let by_pipeline = |detail| entry(at, word(kind), PIPELINE, outcome.id, detail);
-    let (step, destination, delivery, detail) = match kind {
+    match kind {
         OutcomeKind::DossierHeld { reason, detail } => {
             return by_pipeline(format!("{reason}: {detail}"));
         }
@@ -145,6 +148,23 @@ fn of_outcome(outcome: &Outcome) -> TimelineEntry {
             let detail = format!("{reason}: an event of {source} moved no state");
             return entry(at, word(kind), PIPELINE, id, detail);
         }
+        _ => {}
+    }
+    let Some((step, destination, delivery, detail)) = tries(kind).or_else(|| turns(kind)) else {
+        return by_pipeline(String::new());
+    };
+    TimelineEntry {
+        step: step.to_string(),
+        ..entry(at, word(kind), destination.as_str(), delivery, detail)
+    }
+}
+
+/// Step, destination and delivery of an outcome, and its detail.
+type About<'a> = (&'a StepId, &'a DestinationId, &'a DeliveryId, String);
+
+/// Of the end of an attempt.
+fn tries(kind: &OutcomeKind) -> Option<About<'_>> {
+    Some(match kind {
         OutcomeKind::AttemptFailed {
             delivery,
             step,
@@ -175,6 +195,13 @@ fn of_outcome(outcome: &Outcome) -> TimelineEntry {
             destination,
             attempt,
         } => (step, destination, delivery, tried(attempt)),
+        _ => return None,
+    })
+}
+
+/// Of any other turn that a delivery takes.
+fn turns(kind: &OutcomeKind) -> Option<About<'_>> {
+    Some(match kind {
         OutcomeKind::Redriven {
             delivery,
             step,
@@ -206,11 +233,8 @@ fn of_outcome(outcome: &Outcome) -> TimelineEntry {
             let detail = format!("{percent} % of the time for the step has passed");
             (step, destination, delivery, detail)
         }
-    };
-    TimelineEntry {
-        step: step.to_string(),
-        ..entry(at, word(kind), destination.as_str(), delivery, detail)
-    }
+        _ => return None,
+    })
 }
 
 fn word(kind: &OutcomeKind) -> &'static str {

@@ -237,6 +237,29 @@ impl Line {
         Some(Landed { line: self, slot })
     }
 
+    /// One in doubt has arrived, or goes on as if it had not been tried. `None`: it is not in doubt.
+    pub(crate) fn resolve(&mut self, id: DeliveryId, arrived: bool, now: Millis) -> Option<Entry> {
+        let mut landed = self.clear(id)?;
+        let entry = landed.entry();
+        entry.doubtful = false;
+        entry.next_at = Millis::default();
+        let entry = *entry;
+        if arrived {
+            landed.remove(now);
+        } else {
+            landed.again(now);
+        }
+        Some(entry)
+    }
+
+    /// As [`resolve`](Self::resolve); one that has not arrived and is not here comes in.
+    pub(crate) fn settle(&mut self, entry: Entry, arrived: bool, now: Millis) {
+        let was_here = self.resolve(entry.id, arrived, now).is_some();
+        if !was_here && !arrived {
+            self.add(entry, now);
+        }
+    }
+
     /// Those in doubt about which it is time to ask. They are asked about again only after
     /// [`Landed::doubt`].
     pub(super) fn take_doubtful(&mut self, now: Millis) -> Vec<DeliveryId> {

@@ -144,7 +144,6 @@ impl Book {
                 total,
                 filter,
             } => {
-                let known = self.jobs.contains_key(job);
                 let started = Job {
                     id: job.clone(),
                     state: JobState::Gathering,
@@ -159,24 +158,34 @@ impl Book {
                     reason: order.reason.clone(),
                     filter: filter.clone(),
                 };
-                self.jobs.entry(job.clone()).or_insert(started);
-                self.changes.jobs.insert(job.clone());
-                result(!known)
+                self.start(started)
             }
             Action::JobItems {
                 job,
                 first,
                 deliveries,
             } => self.gather(job, *first, deliveries),
-            Action::CancelJob { job } => match self.jobs.get_mut(job) {
-                None => "no such job".to_owned(),
-                Some(known) if known.is_open() => {
-                    known.state = JobState::Cancelled;
-                    self.changes.jobs.insert(job.clone());
-                    result(true)
-                }
-                Some(known) => format!("the job was {}", known.state.as_str()),
-            },
+            Action::CancelJob { job } => self.cancel(job),
+        }
+    }
+
+    fn start(&mut self, job: Job) -> String {
+        let id = job.id.clone();
+        let is_new = !self.jobs.contains_key(&id);
+        self.jobs.entry(id.clone()).or_insert(job);
+        self.changes.jobs.insert(id);
+        result(is_new)
+    }
+
+    fn cancel(&mut self, id: &JobId) -> String {
+        match self.jobs.get_mut(id) {
+            None => "no such job".to_owned(),
+            Some(job) if job.is_open() => {
+                job.state = JobState::Cancelled;
+                self.changes.jobs.insert(id.clone());
+                result(true)
+            }
+            Some(job) => format!("the job was {}", job.state.as_str()),
         }
     }
 
@@ -264,13 +273,12 @@ impl Book {
         };
         let entry = again(row.entry);
         let destination = delivery.destination.clone();
-        if arrived {
-            row.state = State::Delivered;
-            self.news.ends(&destination, entry);
+        row.state = if arrived {
+            State::Delivered
         } else {
-            row.state = State::Pending;
-            self.news.arrives(&destination, entry);
-        }
+            State::Pending
+        };
+        self.news.settled(&destination, entry, arrived);
         self.changes.settled.push(settled(entry, arrived));
         let reason = signed(&received.order);
         self.tell(
@@ -303,7 +311,7 @@ impl Book {
         let changed = row![place.partition, place.offset, discarded];
         self.changes.discarded.push(changed);
         if let Ok(destination) = row.destination.parse() {
-            self.news.ends(&destination, entry);
+            self.news.gone(&destination, entry);
         }
         if let Ok(delivery) = proto::decode_delivery(payload) {
             let reason = signed(&received.order);

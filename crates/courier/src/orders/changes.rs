@@ -29,8 +29,10 @@ pub(super) struct Changes {
 #[derive(Default)]
 pub(crate) struct News {
     pub(crate) arriving: BTreeMap<DestinationId, Vec<Arrival>>,
-    /// Those that wait for a person no more and go nowhere.
-    pub(crate) ended: BTreeMap<DestinationId, Vec<(DeliveryId, Millis)>>,
+    /// Dead letters that were given up.
+    pub(crate) discarded: BTreeMap<DestinationId, Vec<(DeliveryId, Millis)>>,
+    /// Unknown outcomes that were settled, and whether as arrived.
+    pub(crate) settled: BTreeMap<DestinationId, Vec<(Entry, bool)>>,
     pub(crate) redriven: BTreeMap<DestinationId, usize>,
     pub(crate) controls: BTreeMap<DestinationId, Controls>,
     pub(crate) sidelines: Option<Arc<Sidelines>>,
@@ -82,11 +84,14 @@ impl News {
             .push(arrival);
     }
 
-    pub(super) fn ends(&mut self, destination: &DestinationId, entry: Entry) {
-        let ended = (entry.id, entry.opened_at);
-        self.ended
-            .entry(destination.clone())
-            .or_default()
-            .push(ended);
+    pub(super) fn gone(&mut self, destination: &DestinationId, entry: Entry) {
+        let gone = (entry.id, entry.opened_at);
+        let discarded = self.discarded.entry(destination.clone());
+        discarded.or_default().push(gone);
+    }
+
+    pub(super) fn settled(&mut self, destination: &DestinationId, entry: Entry, arrived: bool) {
+        let settled = self.settled.entry(destination.clone());
+        settled.or_default().push((entry, arrived));
     }
 }

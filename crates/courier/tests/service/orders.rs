@@ -234,6 +234,19 @@ async fn lane(courier: &Courier, destination: &str) -> v1::GetLaneResponse {
     courier.api().get_lane(request).await.unwrap().into_inner()
 }
 
+fn sideline(way: v1::SidelineWay, until: jiff::Timestamp) -> Request<v1::SidelineRequest> {
+    let order = v1::SidelineOrder {
+        subject: "procedure 3.000722".to_owned(),
+        way: way.into(),
+        until: Some(proto::timestamp_to_wire(until)),
+    };
+    sign(|by, reason| v1::SidelineRequest {
+        order: Some(order),
+        by,
+        reason,
+    })
+}
+
 /// Rule 8: what was ordered of lanes and sidelines comes out of the log and outlives a restart.
 #[tokio::test]
 async fn orders_on_lanes_and_sidelines_outlive_a_restart() {
@@ -253,18 +266,7 @@ async fn orders_on_lanes_and_sidelines_outlive_a_restart() {
     ] {
         api.order_lane(lane_order("justice", action)).await.unwrap();
     }
-    let aside = |way: v1::SidelineWay| v1::SidelineOrder {
-        subject: "procedure 3.000722".to_owned(),
-        way: way.into(),
-        until: Some(proto::timestamp_to_wire(until)),
-    };
-    let sideline = |way| {
-        sign(|by, reason| v1::SidelineRequest {
-            order: Some(aside(way)),
-            by,
-            reason,
-        })
-    };
+    let sideline = |way| sideline(way, until);
     api.sideline(sideline(v1::SidelineWay::Hold)).await.unwrap();
     eventually(|| async { (lane(&courier, "justice").await.orders.len() == 3).then_some(()) })
         .await;
