@@ -227,6 +227,7 @@ impl State {
             OutcomeKind::DossierReleased => self.hold = None,
             OutcomeKind::DossierEnded { end, ended_at } => self.end = Some((end, ended_at)),
             OutcomeKind::FactKept { .. }
+            | OutcomeKind::Settled { arrived: false, .. }
             | OutcomeKind::BudgetUsed { .. }
             | OutcomeKind::Discarded { .. } => {}
             OutcomeKind::AttemptFailed {
@@ -259,10 +260,9 @@ impl State {
                 step,
                 destination,
                 ..
-            } => {
-                let handover = self.handover(&step, delivery, &destination);
-                handover.tried(DeliveryState::Dead);
-            }
+            } => self
+                .handover(&step, delivery, &destination)
+                .tried(DeliveryState::Dead),
             OutcomeKind::Redriven {
                 delivery,
                 step,
@@ -275,14 +275,12 @@ impl State {
                 delivery,
                 step,
                 destination,
-                arrived,
+                arrived: true,
                 ..
             } => {
                 let handover = self.handover(&step, delivery, &destination);
-                if arrived {
-                    handover.state = DeliveryState::Delivered;
-                    handover.delivered_at = Some(outcome.at);
-                }
+                handover.state = DeliveryState::Delivered;
+                handover.delivered_at = Some(outcome.at);
             }
         }
     }
