@@ -162,7 +162,10 @@ impl Lane {
             breaker: Breaker::new(setup.breaker.clone().unwrap_or(never)),
             rate: ContractRate::new(setup.rate),
             refused_until: Millis::default(),
-            limit: Adaptive::new(setup.max_in_flight),
+            limit: match setup.breaker {
+                Some(_) => Adaptive::new(setup.max_in_flight),
+                None => Adaptive::fixed(setup.max_in_flight),
+            },
             asked_until: Millis::default(),
             probe_asked: None,
             probe: None,

@@ -268,9 +268,7 @@ impl State {
                 step,
                 destination,
                 ..
-            } => {
-                self.handover(&step, delivery, &destination).state = DeliveryState::Pending;
-            }
+            } => self.handover(&step, delivery, &destination).state = DeliveryState::Pending,
             OutcomeKind::Settled {
                 delivery,
                 step,
