@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use domain::{AttemptClass::*, RecordId};
+use domain::{AttemptClass, AttemptClass::*, RecordId};
 use proptest::prelude::*;
 
 use super::*;
