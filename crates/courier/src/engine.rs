@@ -299,19 +299,20 @@ impl Engine {
                 return self.lane.ask_again(id, now);
             }
         };
-        if let Some(entry) = self.lane.resolve(id, arrived, now) {
-            let about = self.about(&[entry]).await.into_iter().next();
-            let reports = about.map(|about| Report::Resolved {
+        let Some(entry) = self.lane.line().entry(id).copied() else {
+            return;
+        };
+        let Some(about) = self.about(&[entry]).await.pop() else {
+            return self.lane.ask_again(id, now);
+        };
+        if self.lane.resolve(id, arrived, now).is_some() {
+            let report = Report::Resolved {
                 about,
                 arrived,
                 at: now,
                 reason: "the destination was asked".to_owned(),
-            });
-            let _ = self
-                .shared
-                .verdicts
-                .send(reports.into_iter().collect())
-                .await;
+            };
+            let _ = self.shared.verdicts.send(vec![report]).await;
         }
     }
 
@@ -321,8 +322,14 @@ impl Engine {
             return;
         }
         let started_at = self.shared.clock.now();
-        let about = self.about(&entries).await.into_iter();
-        let reports = about.map(|about| {
+        let about = self.about(&entries).await;
+        let is_told = |entry: &Entry| about.iter().any(|about| about.entry.id == entry.id);
+        let untold = entries.into_iter().filter(|entry| !is_told(entry));
+        self.interrupted = untold.collect();
+        if !self.interrupted.is_empty() {
+            self.quiet_until = Some(Instant::now() + PAUSE);
+        }
+        let reports = about.into_iter().map(|about| {
             let number = about.entry.tries;
             Report::Verdict(Verdict {
                 about,
@@ -346,19 +353,17 @@ impl Engine {
         }
         let entries: Vec<Entry> = alarms.iter().map(|alarm| alarm.entry).collect();
         let about = self.about(&entries).await;
-        let alarm_of = |about: &About| {
-            let mut of = alarms.iter();
-            of.find(|alarm| alarm.entry.id == about.entry.id).copied()
-        };
-        let reports: Vec<Report> = about
-            .into_iter()
-            .filter_map(|about| {
-                alarm_of(&about).map(|Alarm { percent, at, .. }| (about, percent, at))
-            })
-            .map(|(about, percent, at)| Report::Alarm { about, percent, at })
-            .collect();
-        if reports.len() < alarms.len() {
-            telemetry::alarms_unwritten(&self.bound.destination.id, alarms.len() - reports.len());
+        let mut reports = Vec::with_capacity(about.len());
+        for alarm in alarms {
+            let Alarm { percent, at, .. } = alarm;
+            let told = about.iter().find(|about| about.entry.id == alarm.entry.id);
+            match told.cloned() {
+                Some(about) => reports.push(Report::Alarm { about, percent, at }),
+                None => {
+                    telemetry::alarm_untold(&self.bound.destination.id, alarm.entry.id);
+                    self.lane.tell_later(&alarm, now.plus(PAUSE));
+                }
+            }
         }
         let _ = self.shared.verdicts.send(reports).await;
         Ok(())

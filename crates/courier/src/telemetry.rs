@@ -221,10 +221,9 @@ pub(crate) fn budget_used(about: &About, percent: u8) {
     counter!(BUDGET_USED, "destination" => name, "percent" => percent).increment(1);
 }
 
-/// Alarms that could not be written, because the store could not be read; the metric and the tracker's
-/// deadlines still show them.
-pub(crate) fn alarms_unwritten(destination: &DestinationId, number: usize) {
-    error!(%destination, number, "the budgets of deliveries were used up, and nobody could be told");
+/// The store could not be read, so nobody could be told of an alarm; it is told again soon.
+pub(crate) fn alarm_untold(destination: &DestinationId, delivery: domain::DeliveryId) {
+    warn!(%destination, %delivery, "an alarm could not be told; trying again");
 }
 
 /// After a failed attempt no further one fits before the deadline.

@@ -2,9 +2,9 @@ use bytes::Bytes;
 use dial::{Connector, Protocol};
 use domain::AttemptClass;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use hyper::{HeaderMap, Method, Request, Response};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use prost::Message;
@@ -98,11 +98,11 @@ impl Post {
             .and_then(|value| value.to_str().ok());
         let asked = asked.and_then(|text| retry_after(text, self.patience.clock.now()));
         let body = self.read_body(body).await;
-        let names_delivery = head
-            .headers
-            .values()
-            .any(|value| value.as_bytes() == id.as_bytes())
-            || contains(&body, id.as_bytes());
+        let names = || {
+            let mut values = head.headers.values();
+            values.any(|value| value.as_bytes() == id.as_bytes()) || contains(&body, id.as_bytes())
+        };
+        let names_delivery = head.status == StatusCode::CONFLICT && names();
         let title = problem_title(head.headers.get(CONTENT_TYPE), &body);
         Answer::of_http(head.status.as_u16(), title.as_deref(), names_delivery).asking(asked)
     }
@@ -110,6 +110,9 @@ impl Post {
     /// The body as far as it may be read, in a part of the attempt's time; the status counts whatever
     /// becomes of the rest.
     async fn read_body(&self, body: Incoming) -> Bytes {
+        if body.is_end_stream() {
+            return Bytes::new();
+        }
         let whole = Limited::new(body, LARGEST_BODY).collect();
         match timeout(self.patience.real() / PART_FOR_BODY, whole).await {
             Ok(Ok(whole)) => whole.to_bytes(),
