@@ -35,6 +35,7 @@ const REDRIVEN: &str = "lienthong_dead_letters_redriven_total";
 
 /// Describes the metrics of this crate.
 pub fn describe_metrics() {
+    describe_warnings();
     crate::link::pull::describe_metrics();
     crate::leases::telemetry::describe_metrics();
     describe_counter!(
@@ -79,6 +80,19 @@ pub fn describe_metrics() {
         LIMIT,
         "How many deliveries may be in flight now, found by trying"
     );
+    describe_counter!(
+        RETRIED_WRITES,
+        "Writes of verdicts taken again after a passing fault"
+    );
+    describe_gauge!(DEAD_OPEN, "Deliveries that need a person");
+    describe_counter!(
+        DEAD,
+        "Deliveries that became dead letters, by the class of the last attempt"
+    );
+    describe_counter!(REDRIVEN, "Dead letters sent on their way again");
+}
+
+fn describe_warnings() {
     describe_counter!(TRANSITIONS, "Breakers that opened or closed");
     describe_counter!(
         BUDGET_USED,
@@ -93,16 +107,6 @@ pub fn describe_metrics() {
         "Attempts of unknown outcome at destinations for which a repeat is not harmless"
     );
     describe_counter!(RESOLVED, "Unknown outcomes that became known");
-    describe_counter!(
-        RETRIED_WRITES,
-        "Writes of verdicts taken again after a passing fault"
-    );
-    describe_gauge!(DEAD_OPEN, "Deliveries that need a person");
-    describe_counter!(
-        DEAD,
-        "Deliveries that became dead letters, by the class of the last attempt"
-    );
-    describe_counter!(REDRIVEN, "Dead letters sent on their way again");
 }
 
 /// The figures of one lane, looked up once.

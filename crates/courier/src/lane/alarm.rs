@@ -27,9 +27,9 @@ impl Lane {
         let mut alarms = Vec::new();
         while let Some(mut entry) = self.line.due_alarm(now) {
             let reached = |level: &u8| reached_at(&self.setup.calendar, &entry, *level) <= now;
-            let passed = LEVELS.into_iter().filter(|level| *level > entry.announced);
+            let mut passed = LEVELS.into_iter().filter(|level| *level > entry.announced);
             // After a long absence the highest level alone is told.
-            let Some(percent) = passed.filter(reached).next_back() else {
+            let Some(percent) = passed.rfind(reached) else {
                 self.line.set_alarm(entry.id, None, entry.announced);
                 continue;
             };
