@@ -21,12 +21,13 @@ use crate::config::Bound;
 use crate::controls::Controls;
 use crate::entry::{Entry, Millis, Place};
 use crate::lane::{Alarm, Change, Forecast, Kept, Lane, Ruling};
+use crate::leases::Lease;
 use crate::link::{Answered, Asker, Job, Known};
 use crate::payload::{Budget, Payload};
 use crate::sidelines::Sidelines;
 use crate::stored::Stored;
 use crate::telemetry::{self, LaneMeter};
-use crate::verdicts::{self, About, Report, Verdict};
+use crate::verdicts::{self, About, Batch, Report, Verdict};
 use crate::view::LaneView;
 
 /// What reaches a lane from outside.
@@ -84,6 +85,7 @@ pub(crate) struct Engine {
     shared: Shared,
     channels: Channels,
     asker: Arc<Asker>,
+    lease: Arc<Lease>,
     canary: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     queries: FuturesUnordered<Query>,
     /// Attempts of an earlier process without a verdict, to be told as of unknown outcome.
@@ -105,7 +107,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 // === impl Engine ===
 
 impl Engine {
-    pub(crate) fn new(bound: Arc<Bound>, shared: Shared, channels: Channels, asker: Asker) -> Self {
+    pub(crate) fn new(
+        bound: Arc<Bound>,
+        lease: Lease,
+        shared: Shared,
+        channels: Channels,
+        asker: Asker,
+    ) -> Self {
         Self {
             lane: Lane::new(bound.setup.clone()),
             meter: LaneMeter::new(&bound.destination.id),
@@ -113,6 +121,7 @@ impl Engine {
             shared,
             channels,
             asker: Arc::new(asker),
+            lease: Arc::new(lease),
             canary: None,
             queries: FuturesUnordered::new(),
             interrupted: Vec::new(),
@@ -122,15 +131,25 @@ impl Engine {
         }
     }
 
-    /// Works until the stop; then attempts in flight may still be answered for a while.
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+    /// Works on what it found, then on what comes, until it is to leave the lane; then attempts in flight
+    /// may still be answered for a while.
+    pub(crate) async fn run(
+        mut self,
+        found: Vec<Input>,
+        leave: CancellationToken,
+    ) -> Result<(), Error> {
         let (mut inputs, mut answers) = (Vec::new(), Vec::new());
+        found.into_iter().for_each(|input| self.take_in(input));
+        // Before anything is sent: what was found may be told once more.
+        while let Ok(input) = self.channels.inputs.try_recv() {
+            self.take_in(input);
+        }
         loop {
             self.dispatch().await?;
             let clock = self.shared.clock.clone();
             let wake = wake(&clock, self.quiet_until, self.lane.next_wake(self.now()));
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = leave.cancelled() => break,
                 received = self.channels.answers.recv_many(&mut answers, AT_ONCE) => {
                     if received == 0 {
                         break;
@@ -151,7 +170,28 @@ impl Engine {
             }
         }
         let _ = timeout(self.shared.last_answers, self.finish()).await;
+        if self.lease.guard().is_some() {
+            self.settle_reports().await;
+        }
         Ok(())
+    }
+
+    /// Waits until all verdicts are written: who has the lane next reads them.
+    async fn settle_reports(&mut self) {
+        let (done, settled) = oneshot::channel();
+        self.report(vec![Report::Settled { done }]).await;
+        let _ = settled.await;
+    }
+
+    /// `false`: there is no writer any more, for the process is about to end.
+    async fn report(&mut self, reports: Vec<Report>) -> bool {
+        let lease = self.lease.clone();
+        let batch = Batch { lease, reports };
+        self.shared.verdicts.send(batch).await.is_ok()
+    }
+
+    fn is_held(&self) -> bool {
+        self.lease.is_valid(Instant::now())
     }
 
     async fn finish(&mut self) {
@@ -222,6 +262,10 @@ impl Engine {
             return Ok(());
         }
         self.quiet_until = None;
+        if !self.is_held() {
+            self.quiet_until = Some(Instant::now() + PAUSE);
+            return Ok(());
+        }
         let now = self.now();
         self.tell_interrupted().await;
         self.ask(now);
@@ -250,20 +294,25 @@ impl Engine {
             let body = payload.body.clone();
             jobs.push(Job { id, body });
         }
-        if self.bound.setup.idempotent || self.claim(&jobs).await {
+        if !self.bound.setup.idempotent && !self.claim(&jobs).await {
+            return Ok(());
+        }
+        if self.is_held() {
             let _ = self.channels.jobs.send(jobs);
+        } else {
+            jobs.iter().for_each(|job| self.lane.put_back(job.id, now));
         }
         Ok(())
     }
 
     /// Makes durable that these are about to be sent to a destination for which a repeat is not
-    /// harmless. `false`: the process is about to end, and they are not sent.
+    /// harmless. `false`: the lane or the process is about to end, and they are not sent.
     async fn claim(&mut self, jobs: &[Job]) -> bool {
         let place = |job: &Job| self.lane.line().entry(job.id).map(|entry| entry.place);
         let places: Vec<Place> = jobs.iter().filter_map(place).collect();
         let (done, claimed) = oneshot::channel();
         let claim = vec![Report::Claimed { places, done }];
-        self.shared.verdicts.send(claim).await.is_ok() && claimed.await.is_ok()
+        self.report(claim).await && claimed.await.is_ok()
     }
 
     /// Sends the canary and the questions that are due.
@@ -312,7 +361,7 @@ impl Engine {
                 at: now,
                 reason: "the destination was asked".to_owned(),
             };
-            let _ = self.shared.verdicts.send(vec![report]).await;
+            self.report(vec![report]).await;
         }
     }
 
@@ -343,7 +392,7 @@ impl Engine {
                 ruling: Ruling::Unknown,
             })
         });
-        let _ = self.shared.verdicts.send(reports.collect()).await;
+        self.report(reports.collect()).await;
     }
 
     async fn tell_alarms(&mut self, now: Millis) -> Result<(), Error> {
@@ -365,7 +414,7 @@ impl Engine {
                 }
             }
         }
-        let _ = self.shared.verdicts.send(reports).await;
+        self.report(reports).await;
         Ok(())
     }
 
@@ -466,7 +515,7 @@ impl Engine {
             .collect();
         if !reports.is_empty() {
             // Without a writer the process is about to end, and the next one sends again.
-            let _ = self.shared.verdicts.send(reports).await;
+            self.report(reports).await;
         }
         self.keep(now).await;
     }
@@ -532,7 +581,7 @@ impl Engine {
         self.kept = kept.clone();
         let destination = self.bound.destination.id.clone();
         let report = vec![Report::Kept { destination, kept }];
-        let _ = self.shared.verdicts.send(report).await;
+        self.report(report).await;
     }
 }
 
