@@ -534,3 +534,4 @@ proptest! {
 }
 
 mod controller;
+mod failing;
