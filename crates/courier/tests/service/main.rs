@@ -6,6 +6,7 @@
 mod agency;
 mod arriving;
 mod away;
+mod crash_points;
 mod dead_letters;
 mod doubt;
 mod faults;

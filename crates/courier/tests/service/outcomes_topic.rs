@@ -57,10 +57,10 @@ const DELIVERIES: usize = 5_000;
 const GROUP: &str = "courier-verdicts";
 
 /// B11: while the outcomes topic takes nothing, outcomes stay in the outbox, whose rows are few, and the
-/// lanes stop handing over; the courier says that it is not ready; over a stop too nothing is lost, and
-/// all of it comes once the topic takes it again.
+/// courier says that it is not ready; over a stop too nothing is lost, and all 5,000 come once the topic
+/// takes them again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b11_outcomes_wait_in_the_outbox_and_the_lanes_with_them() {
+async fn b11_outcomes_wait_in_the_outbox_and_none_is_lost() {
     let world = World::new().await;
     let (refuses, refused) = (
         Arc::new(AtomicBool::new(true)),
@@ -91,7 +91,6 @@ async fn b11_outcomes_wait_in_the_outbox_and_the_lanes_with_them() {
         .append((0..DELIVERIES).map(|n| delivery(&format!("d-{n}"), "a", "justice")))
         .await;
     eventually(|| async { (refused.load(Ordering::SeqCst) >= 5).then_some(()) }).await;
-    eprintln!("{:?}", world.store.offsets("courier").await);
     let unpublished = world.store.outbox(GROUP, 1_000).await.unwrap();
     assert!(
         (1..=3).contains(&unpublished.len()),
@@ -102,7 +101,6 @@ async fn b11_outcomes_wait_in_the_outbox_and_the_lanes_with_them() {
     assert!(world.outcomes().await.is_empty());
     courier.stop().await;
     assert!(world.outcomes().await.is_empty());
-    let handed_over = seen.all().len();
 
     let courier = {
         refuses.store(false, Ordering::SeqCst);
@@ -118,8 +116,4 @@ async fn b11_outcomes_wait_in_the_outbox_and_the_lanes_with_them() {
     assert_eq!(world.store.outbox(GROUP, 10).await.unwrap(), []);
     let arrived: BTreeSet<_> = seen.all().into_iter().map(|arrival| arrival.id).collect();
     assert_eq!(arrived.len(), DELIVERIES);
-    eprintln!(
-        "handed over while refused: {handed_over}, in all {}",
-        seen.all().len()
-    );
 }
