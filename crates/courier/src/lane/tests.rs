@@ -535,3 +535,4 @@ proptest! {
 
 mod controller;
 mod failing;
+mod planted;
