@@ -340,4 +340,6 @@ fn the_oldest_counts_dead_letters_too() {
 }
 
 mod controller;
+mod failing;
 mod model;
+mod planted;
