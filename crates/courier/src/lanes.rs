@@ -11,7 +11,7 @@ use crate::config::{Bound, Config};
 use crate::engine::{Channels, Engine, Input, Shared};
 use crate::holding::hold;
 use crate::lane::Forecast;
-use crate::link::{self, Asker, Link, Patience, Ways};
+use crate::link::{self, Asker, Link, Patience, Trial, Ways};
 use crate::view::LaneView;
 
 /// The lanes by destination. Cheap to clone.
@@ -102,6 +102,20 @@ impl Lanes {
         reply.await.ok()?
     }
 
+    /// Tries a destination that has a lane here: `None` inside, nobody calls it.
+    pub(crate) async fn try_destination(
+        &self,
+        destination: &DestinationId,
+    ) -> Option<Option<Trial>> {
+        let asker = {
+            let inputs = self.0.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+            let (ask, reply) = oneshot::channel();
+            let _ = inputs.get(destination)?.send(Input::Asker(ask));
+            reply
+        };
+        Some(asker.await.ok()?.try_it().await)
+    }
+
     fn hold(&self, destination: DestinationId) -> mpsc::UnboundedSender<Input> {
         let (sender, inputs) = mpsc::unbounded_channel();
         let clock = self.0.clock.clone();
@@ -137,6 +151,7 @@ fn start(
         answers: answers_sent,
         clock: shared.clock.clone(),
         patience,
+        reader: bound.reader.clone(),
     };
     let way = bound.way.clone();
     let bound = Arc::new(bound);
