@@ -41,7 +41,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "courier",
         &[
-            "backoff", "calendar", "consumer", "dial", "domain", "log", "proto", "runtime", "store",
+            "backoff", "calendar", "consumer", "dial", "domain", "log", "proto", "replies",
+            "runtime", "store",
         ],
     ),
     (

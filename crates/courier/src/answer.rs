@@ -1,4 +1,7 @@
-//! What came back from an attempt, and how it is classified: the default reading of answers.
+//! What came back from an attempt, and how it is classified: the usual reading of answers, and the one
+//! by a destination's rules.
+
+mod reader;
 
 use std::error::Error;
 use std::time::Duration;
@@ -7,6 +10,8 @@ use domain::AttemptClass;
 use jiff::Timestamp;
 use proto::v1::{self, verdict::Verdict};
 use tonic::{Code, Status};
+
+pub(crate) use reader::{HttpReply, Reader};
 
 /// The end of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]

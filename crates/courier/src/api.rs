@@ -251,6 +251,13 @@ impl v1::courier_server::Courier for Api {
         self.one_lane(request.into_inner()).await.map(Response::new)
     }
 
+    async fn test_destination(
+        &self,
+        request: Request<v1::TestDestinationRequest>,
+    ) -> Result<Response<v1::TestDestinationResponse>, Status> {
+        self.test(request.into_inner()).await.map(Response::new)
+    }
+
     async fn order_lane(
         &self,
         request: Request<v1::OrderLaneRequest>,

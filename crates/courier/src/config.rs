@@ -5,7 +5,9 @@ use std::time::Duration;
 use backoff::{InvalidPlan, RetryPlan};
 use calendar::Calendars;
 use domain::{CalendarId, Destination, DestinationId};
+use replies::RuleSets;
 
+use crate::answer::Reader;
 use crate::boundary::Boundary;
 use crate::lane::{BreakerRules, Setup};
 use crate::leases::INTAKE;
@@ -42,6 +44,8 @@ pub struct Config {
     pub consumer: consumer::Options,
     /// Who vouches for the servers of encrypted endpoints; without them their lanes hold.
     pub roots: Option<dial::Roots>,
+    /// The rules for replies that destinations name.
+    pub replies: RuleSets,
 }
 
 /// The settings cannot work.
@@ -79,6 +83,18 @@ pub enum ConfigError {
     /// A destination has a name that the courier needs for itself.
     #[error("destination `{0}` has an id that the courier uses itself: call it something else")]
     Reserved(DestinationId),
+    /// A destination names rules for its replies that are not there.
+    #[error(
+        "destination `{destination}` names the reply rules `{replies}`, which are not there; there {known}"
+    )]
+    NoReplies {
+        /// The destination.
+        destination: DestinationId,
+        /// The rules.
+        replies: String,
+        /// Those that are there, in words.
+        known: String,
+    },
     /// A number is zero that must not be.
     #[error("`{setting}`{} must not be zero", .destination.as_ref().map(|id| format!(" of destination `{id}`")).unwrap_or_default())]
     Zero {
@@ -95,6 +111,7 @@ pub(crate) struct Bound {
     pub(crate) destination: Destination,
     pub(crate) setup: Setup,
     pub(crate) way: Way,
+    pub(crate) reader: Reader,
 }
 
 // === impl Config ===
@@ -116,6 +133,7 @@ impl Config {
             boundary: Boundary::default(),
             consumer: consumer::Options::default(),
             roots: None,
+            replies: RuleSets::default(),
         }
     }
 
@@ -176,6 +194,7 @@ impl Config {
             destination: id(),
             source,
         })?;
+        let reader = self.reader(destination)?;
         let terms = &destination.terms;
         let is_called = destination.endpoint.peer().is_some();
         let setup = Setup {
@@ -195,7 +214,21 @@ impl Config {
             destination: destination.clone(),
             setup,
             way,
+            reader,
         })
+    }
+
+    fn reader(&self, destination: &Destination) -> Result<Reader, ConfigError> {
+        let Some(name) = &destination.terms.replies else {
+            return Ok(Reader::default());
+        };
+        let rules = self.replies.rules(name).cloned();
+        let rules = rules.ok_or_else(|| ConfigError::NoReplies {
+            destination: destination.id.clone(),
+            replies: name.clone(),
+            known: known(&self.replies),
+        })?;
+        Ok(Reader::new(Some(rules)))
     }
 
     fn breaker_rules(&self) -> BreakerRules {
@@ -209,6 +242,15 @@ impl Config {
             first_probe: self.first_rest,
             longest_probe: self.longest_rest,
         }
+    }
+}
+
+fn known(sets: &RuleSets) -> String {
+    let names: Vec<_> = sets.names().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        "are none".to_owned()
+    } else {
+        format!("are {}", names.join(", "))
     }
 }
 
@@ -277,6 +319,27 @@ mod tests {
             }],
             "the retry steps of destination `a` make no plan",
         );
+    }
+
+    #[test]
+    fn rules_for_replies_must_be_there() {
+        let named = Destination {
+            terms: Terms {
+                replies: Some("one-stop".to_owned()),
+                ..Terms::default()
+            },
+            ..destination("a")
+        };
+        let names = "destination `a` names the reply rules `one-stop`, which are not there; there";
+        check(vec![named.clone()], &format!("{names} are none"));
+        let calendars = Arc::new(Calendars::built_in().unwrap());
+        let mut config = Config::new(vec![named], calendars);
+        config.replies = RuleSets::built_in().unwrap();
+        let known = "are `cloudevents-default`, `ministry-adapter`, `one-stop-soap`";
+        let error = config.bind().unwrap_err().to_string();
+        assert_eq!(error, format!("{names} {known}"));
+        config.destinations[0].terms.replies = Some("one-stop-soap".to_owned());
+        config.bind().unwrap();
     }
 
     #[test]

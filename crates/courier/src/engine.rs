@@ -50,6 +50,8 @@ pub(crate) enum Input {
     Sidelines(Arc<Sidelines>),
     /// Asks how the lane stands.
     Show(oneshot::Sender<LaneView>),
+    /// Asks for the one who asks the destination.
+    Asker(oneshot::Sender<Arc<Asker>>),
     /// Asks for the attempts to come of one delivery.
     Forecast(DeliveryId, oneshot::Sender<Option<Forecast>>),
 }
@@ -249,6 +251,9 @@ impl Engine {
             Input::Show(reply) => {
                 let id = &self.bound.destination.id;
                 let _ = reply.send(LaneView::of(&self.lane, id, self.now()));
+            }
+            Input::Asker(reply) => {
+                let _ = reply.send(self.asker.clone());
             }
             Input::Forecast(id, reply) => {
                 let _ = reply.send(self.lane.forecast(id, self.now()));

@@ -45,7 +45,7 @@ pub(crate) async fn hold(
             Input::Show(reply) => {
                 let _ = reply.send(LaneView::held(&line, &destination, REASON));
             }
-            Input::Kept(_) => {}
+            Input::Kept(_) | Input::Asker(_) => {}
             Input::Forecast(_, reply) => {
                 let _ = reply.send(None);
             }

@@ -12,6 +12,7 @@ use crate::engine::{Arrival, Input};
 use crate::holding::hold;
 use crate::lane::Forecast;
 use crate::leases::Owners;
+use crate::link::Trial;
 use crate::telemetry;
 use crate::view::{self, LaneView};
 
@@ -193,6 +194,20 @@ impl Lanes {
             reply
         };
         reply.await.ok()?
+    }
+
+    /// Tries a destination that has a lane here: `None` inside, nobody calls it.
+    pub(crate) async fn try_destination(
+        &self,
+        destination: &DestinationId,
+    ) -> Option<Option<Trial>> {
+        let asker = {
+            let here = self.here();
+            let (ask, reply) = oneshot::channel();
+            let _ = here.inputs.get(destination)?.send(Input::Asker(ask));
+            reply
+        };
+        Some(asker.await.ok()?.try_it().await)
     }
 
     fn give_one(&self, here: &mut Here, destination: &DestinationId, input: Input) {

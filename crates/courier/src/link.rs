@@ -30,9 +30,9 @@ pub use soap::InvalidTemplate;
 pub use way::InvalidWay;
 pub(crate) use way::Way;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Reader};
 
-pub(crate) use ask::{Asker, Known};
+pub(crate) use ask::{Asker, Known, Trial};
 
 /// One delivery to hand over.
 #[derive(Clone, Debug)]
@@ -57,6 +57,7 @@ pub(crate) struct Link {
     pub(crate) answers: mpsc::UnboundedSender<Vec<Answered>>,
     pub(crate) clock: Clock,
     pub(crate) patience: Patience,
+    pub(crate) reader: Reader,
 }
 
 /// What some ways need of the rest of the process. Cheap to clone.
@@ -79,7 +80,7 @@ pub(crate) struct Patience {
 pub(crate) async fn run(way: Way, ways: &Ways, link: Link) {
     match way {
         Way::Stream(reach) => stream::run(reach, link).await,
-        Way::Unary(reach) => calls::run(unary::Unary::new(&reach, &link.patience), link).await,
+        Way::Unary(reach) => calls::run(unary::Unary::new(&reach, &link), link).await,
         Way::Post(reach, envelope) => {
             calls::run(http::Post::new(&reach, envelope, &link), link).await;
         }

@@ -84,6 +84,11 @@ impl Connector {
         self
     }
 
+    /// Opens one connection to what the address names, and sends nothing but what TLS needs.
+    pub async fn open(&self, uri: &Uri) -> Result<Stream, Error> {
+        self.shared.connect(uri).await
+    }
+
     /// Asks another resolver for names.
     #[must_use]
     pub fn resolving_with(mut self, resolver: Arc<dyn Resolve>) -> Self {

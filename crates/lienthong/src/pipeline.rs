@@ -1,6 +1,11 @@
 //! The roles wired to one log, one store and one plan: what `up` and each single-role command start.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use log::Log;
 use router::Plan;
@@ -83,6 +88,24 @@ pub enum StartError {
         address: SocketAddr,
         /// Its setting.
         setting: &'static str,
+    },
+    /// The file of trusted roots cannot be read.
+    #[error("cannot read {path}, which `courier.roots_file` names")]
+    NoRoots {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file of trusted roots holds nothing that can be trusted.
+    #[error("{path}, which `courier.roots_file` names, cannot be used")]
+    Roots {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: dial::InvalidRoots,
     },
     /// An address cannot be had.
     #[error(
@@ -247,6 +270,8 @@ impl Pipeline {
         let mut config = courier::Config::new(destinations, Arc::clone(&self.plan.calendars));
         config.consumer = self.settings.options();
         config.boundary = boundary::of(&self.plan, self.clock.clone());
+        config.replies = plan::reply_rules(&self.settings.routes)?;
+        config.roots = roots(&self.settings.courier.roots_file)?;
         let handle = courier::Service::start(
             config,
             self.log.clone(),
@@ -339,6 +364,22 @@ impl Pipeline {
     }
 }
 
+/// The roots in that file; none where it has no name.
+fn roots(path: &Path) -> Result<Option<dial::Roots>, StartError> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let pem = std::fs::read(path).map_err(|source| StartError::NoRoots {
+        path: path.to_owned(),
+        source,
+    })?;
+    let roots = dial::Roots::from_pem(&pem).map_err(|source| StartError::Roots {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Some(roots))
+}
+
 /// gRPC and HTTP on one port.
 fn serve_pullers(listener: TcpListener, handle: &courier::Handle, tasks: &Tasks) {
     let grpc = Routes::new(handle.pull_grpc()).into_axum_router();
@@ -367,4 +408,26 @@ pub fn describe_metrics() {
     router::describe_metrics();
     store::describe_metrics();
     tracker::describe_metrics();
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::ErrorChain;
+
+    use super::*;
+
+    #[test]
+    fn a_file_of_roots_that_is_no_use_is_named() {
+        assert!(roots(Path::new("")).unwrap().is_none());
+        let dir = tempfile::tempdir().unwrap();
+        let check = |name: &str, expected: &str| {
+            let error = roots(&dir.path().join(name)).unwrap_err();
+            let text = ErrorChain(&error).to_string();
+            let names = text.contains(name) && text.contains("courier.roots_file");
+            assert!(names && text.contains(expected), "{text}");
+        };
+        check("none.pem", "cannot read");
+        std::fs::write(dir.path().join("empty.pem"), "no certificate").unwrap();
+        check("empty.pem", "hold no certificate");
+    }
 }

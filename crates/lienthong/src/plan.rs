@@ -7,6 +7,7 @@ use std::{
 };
 
 use calendar::Calendars;
+use replies::RuleSets;
 use router::Plan;
 use routes::{Problem, RouteSet, Source};
 use territory::Territory;
@@ -32,12 +33,15 @@ pub enum PlanError {
     /// Route or destination files are wrong.
     #[error("{} problem(s) in route and destination files:{}", .0.len(), Lines(.0))]
     Routes(Vec<Problem>),
+    /// Files of reply rules are wrong.
+    #[error("{} problem(s) in the files of reply rules:{}", .0.len(), Lines(.0))]
+    Replies(Vec<replies::Problem>),
     /// The registry of units that is built in cannot be read.
     #[error("the built-in registry of units is damaged")]
     Territory(#[source] territory::DataError),
 }
 
-struct Lines<'a>(&'a [Problem]);
+struct Lines<'a, P>(&'a [P]);
 
 /// Reads what the settings name, or the built-in samples where they name nothing.
 ///
@@ -80,6 +84,23 @@ pub fn load(settings: &RoutesSettings) -> Result<Plan, PlanError> {
     })
 }
 
+/// The rules for replies that the settings name: those in `replies` below the destinations, none where
+/// there is no such directory, and the built-in samples where no destinations are named.
+///
+/// # Errors
+/// Every problem of the files at once.
+pub fn reply_rules(settings: &RoutesSettings) -> Result<RuleSets, PlanError> {
+    if settings.destinations_dir.as_os_str().is_empty() {
+        return RuleSets::built_in().map_err(PlanError::Replies);
+    }
+    let dir = settings.destinations_dir.join("replies");
+    if dir.is_dir() {
+        RuleSets::load(&dir).map_err(PlanError::Replies)
+    } else {
+        Ok(RuleSets::default())
+    }
+}
+
 /// The destinations of a directory without any route, with the built-in calendars.
 ///
 /// # Errors
@@ -117,10 +138,50 @@ fn read_dir(dir: &Path) -> Result<Vec<(String, String)>, PlanError> {
     Ok(files)
 }
 
-impl std::fmt::Display for Lines<'_> {
+impl<P: std::fmt::Display> std::fmt::Display for Lines<'_, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0
             .iter()
             .try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_for_replies_come_with_the_destinations() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = |dir: &Path| {
+            let settings = RoutesSettings {
+                routes_dir: PathBuf::new(),
+                destinations_dir: dir.to_owned(),
+                calendars_dir: PathBuf::new(),
+            };
+            let sets = reply_rules(&settings)?;
+            Ok::<_, PlanError>(sets.names().map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert!(!names(Path::new("")).unwrap().is_empty());
+        assert!(names(dir.path()).unwrap().is_empty());
+        let replies = dir.path().join("replies");
+        fs::create_dir(&replies).unwrap();
+        fs::write(
+            replies.join("tax.yaml"),
+            "rules: [{name: a, when: {}, then: accept}]",
+        )
+        .unwrap();
+        let error = names(dir.path()).unwrap_err().to_string();
+        assert!(
+            error.starts_with("1 problem(s) in the files of reply rules:")
+                && error.contains("tax.yaml:1:"),
+            "{error}"
+        );
+        fs::write(
+            replies.join("tax.yaml"),
+            "rules: [{name: a, when: {}, then: accepted}]",
+        )
+        .unwrap();
+        assert_eq!(names(dir.path()).unwrap(), ["tax"]);
     }
 }

@@ -150,6 +150,8 @@ pub struct CourierSettings {
     pub listen: SocketAddr,
     /// Where agencies pull.
     pub pull_listen: SocketAddr,
+    /// Who vouches for the servers of agencies.
+    pub roots_file: PathBuf,
 }
 
 /// Where a role listens.

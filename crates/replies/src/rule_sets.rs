@@ -9,7 +9,7 @@ use crate::rule_set::{self, RuleSet};
 use crate::{Problem, Rules};
 
 /// All rule sets, by their names: the names of their files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RuleSets(BTreeMap<String, RuleSet>);
 
 /// One file: the name it has in messages, and its text.

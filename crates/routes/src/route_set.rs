@@ -1,9 +1,7 @@
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use calendar::Calendars;
-use domain::{
-    Destination, DestinationId, Endpoint, ProcedureCode, ProvinceCode, RouteId, UnitCode,
-};
+use domain::{Destination, ProcedureCode, ProvinceCode, RouteId, UnitCode};
 use jiff::civil::Date;
 
 use crate::{
@@ -115,12 +113,13 @@ impl RouteSet {
             })
     }
 
-    /// The same set with a destination moved to another endpoint; unchanged when there is none of that
-    /// id. For simulated agencies, which listen where there is room.
+    /// The same set with another destination in the place of the one with its id; unchanged when there is
+    /// none. For simulated agencies, which listen where there is room.
     #[must_use]
-    pub fn with_endpoint(mut self, id: &DestinationId, endpoint: &Endpoint) -> Self {
-        for binding in self.bindings.iter_mut().filter(|b| b.destination.id == *id) {
-            binding.destination.endpoint = endpoint.clone();
+    pub fn with_destination(mut self, destination: &Destination) -> Self {
+        let same = |binding: &&mut DestinationBinding| binding.destination.id == destination.id;
+        for binding in self.bindings.iter_mut().filter(same) {
+            binding.destination = destination.clone();
         }
         self
     }

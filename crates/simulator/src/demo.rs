@@ -3,6 +3,7 @@ mod progress;
 mod story;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
@@ -12,22 +13,25 @@ use jiff::{
     SignedDuration, Timestamp,
     civil::{Date, Time, date},
 };
+use proto::v1::courier_client::CourierClient;
 use runtime::{Clock, Tasks};
 use territory::Territory;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Agency, AgencyOptions, BindError, Closed, DeskOptions, DeskPlan, History, InvalidAddress, Load,
-    Mix, PlanError, Publisher, PublisherOptions, QueryError, Report, TrackerQueries,
-    lateness::Lateness, report::Baseline,
+    Mix, PlanError, Publisher, PublisherOptions, QueryError, Report, TrackerQueries, Window,
+    lateness::Lateness, publisher::endpoint, report::Baseline,
 };
 use cast::Role;
 use story::Story;
 
 pub use progress::{LaneSnapshot, Phase, Progress, Snapshot};
+pub use watch::{LaneReport, Rest};
 
 /// Plays working days of a province against four simulated agencies: justice, police (slow, and slower
-/// from 10:00 to 11:00), social insurance (away from 14:00 to 15:00) and the province.
+/// from 10:00 to 11:00), social insurance (away from 14:00 to 15:00 without a word) and the province (away
+/// from 09:00 to 10:00, as it announced).
 #[derive(Debug)]
 pub struct Demo {
     settings: DemoSettings,
@@ -77,6 +81,17 @@ pub struct DemoPorts {
     pub social_insurance: SocketAddr,
     /// gRPC, one stream.
     pub province: SocketAddr,
+}
+
+/// Where the pipeline answers, each as `host:port`.
+#[derive(Clone, Copy, Debug)]
+pub struct DemoTargets<'a> {
+    /// Events go there.
+    pub gateway: &'a str,
+    /// Timelines are asked for there.
+    pub tracker: &'a str,
+    /// Lanes are looked at there, if anywhere.
+    pub courier: Option<&'a str>,
 }
 
 /// A demo cannot go on.
@@ -178,22 +193,33 @@ impl Demo {
         &self.agencies
     }
 
+    /// When agencies will be away and say so beforehand, by their destinations' ids.
+    pub fn announced(&self) -> impl Iterator<Item = (&'static str, Window)> {
+        cast::ROLES
+            .iter()
+            .zip(&self.offices[1..])
+            .flat_map(|(role, office)| {
+                let windows = (role.announced)(office, &self.days);
+                windows.into_iter().map(|window| (role.id, window))
+            })
+    }
+
     /// What the desks sent and the agencies saw.
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// Plays the days against the gateway and the tracker at these addresses, waits until everything
+    /// Plays the days against the pipeline at these addresses, waits until everything
     /// that can end has ended, and reports. A stop ends the play early, with the report as things stand.
     pub async fn run(
         &self,
-        gateway: &str,
-        tracker: &str,
+        targets: DemoTargets<'_>,
         tasks: &Tasks,
         stop: &CancellationToken,
         progress: &mut dyn Progress,
     ) -> Result<Report, DemoError> {
-        let queries = TrackerQueries::connect(tracker)?;
+        let gateway = targets.gateway;
+        let queries = TrackerQueries::connect(targets.tracker)?;
         let options = PublisherOptions {
             history: Some(self.history.clone()),
             ..PublisherOptions::default()
@@ -204,16 +230,23 @@ impl Demo {
             let publisher = Publisher::connect(gateway, options.clone(), tasks)?;
             agency.answer_through(publisher, tasks);
         }
-        let story = Story::new(self, queries.clone(), publisher);
+        let lanes = targets.courier.map(endpoint).transpose()?;
+        let lanes = lanes.map(|endpoint| CourierClient::new(endpoint.connect_lazy()));
+        let story = Story::new(self, queries.clone(), publisher, lanes);
         tokio::select! {
             told = story.tell() => told?,
             () = story.show(progress) => {}
+            () = story.watch() => {}
             () = stop.cancelled() => {}
         }
         // Whoever stops early wants to see what is there, not what comes next.
         self.clock.set_speed(1.0);
         progress.show(&story.snapshot().await);
-        self.report(&queries, &baseline).await
+        let mut report = self.report(&queries, &baseline).await?;
+        for destination in &mut report.destinations {
+            destination.lane = story.lane_report(&destination.id);
+        }
+        Ok(report)
     }
 
     /// What is on its way between two roles is not lost: asks again until nothing is missing, or nothing

@@ -33,7 +33,10 @@ pub use checker::{Invariant, TrackerView, Violation, check};
 pub use conformance::{
     Case, CaseReport, CaseResult, Conformance, ConformanceOptions, KitError, Sample, UnknownCase,
 };
-pub use demo::{Demo, DemoError, DemoPorts, DemoSettings, LaneSnapshot, Phase, Progress, Snapshot};
+pub use demo::{
+    Demo, DemoError, DemoPorts, DemoSettings, DemoTargets, LaneReport, LaneSnapshot, Phase,
+    Progress, Rest, Snapshot,
+};
 pub use desk::{Desk, DeskOptions, DeskPlan, Filing, Load, Mix, PlanError, Share};
 pub use history::{Arrival, Digest, Fate, History, Reaction, Record, Sent};
 pub use instant_inbox::{InstantInbox, Measure};

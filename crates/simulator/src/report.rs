@@ -10,7 +10,7 @@ use proto::{
 };
 use serde::Serialize;
 
-use crate::{Fate, QueryError, Reaction, Record, TrackerQueries, lateness::Lateness};
+use crate::{Fate, LaneReport, QueryError, Reaction, Record, TrackerQueries, lateness::Lateness};
 
 /// How a simulation ended. Figures are of this simulation alone, whatever the system had done before.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -61,6 +61,9 @@ pub struct DestinationReport {
     pub latency_p50_seconds: f64,
     /// The 99th percentile of it.
     pub latency_p99_seconds: f64,
+    /// What its lane went through, if anybody looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lane: Option<LaneReport>,
 }
 
 /// A dossier that missed its legal deadline.
@@ -163,6 +166,7 @@ impl Report {
                 dead: less(destination.dead, |d| d.dead),
                 latency_p50_seconds: seconds(destination.latency_p50),
                 latency_p99_seconds: seconds(destination.latency_p99),
+                lane: None,
             };
             self.dead += figures.dead;
             self.destinations.push(figures);

@@ -198,6 +198,30 @@ impl Api {
         })
     }
 
+    pub(super) async fn test(
+        &self,
+        request: v1::TestDestinationRequest,
+    ) -> Result<v1::TestDestinationResponse, Status> {
+        let destination: DestinationId = request
+            .destination
+            .parse()
+            .map_err(|error| invalid("destination", error))?;
+        let tried = self.lanes.try_destination(&destination).await;
+        let trial = tried
+            .ok_or_else(|| Status::not_found(format!("no destination `{destination}`")))?
+            .ok_or_else(|| {
+                let rule = "is never called: it pulls, or has a topic of its own";
+                Status::failed_precondition(format!("destination `{destination}` {rule}"))
+            })?;
+        Ok(v1::TestDestinationResponse {
+            asked: trial.asked,
+            works: trial.answer.class.is_success(),
+            class: trial.answer.class.as_str().to_owned(),
+            detail: trial.answer.detail,
+            took_millis: u64::try_from(trial.took.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
     pub(super) async fn command_lane(&self, request: v1::OrderLaneRequest) -> Result<(), Status> {
         let (by, reason) = signature(&request.by, &request.reason)?;
         let order = request.order.unwrap_or_default();

@@ -81,6 +81,7 @@ impl Workplace {
             answers: answers_sent,
             clock: self.shared.clock.clone(),
             patience,
+            reader: bound.reader.clone(),
         };
         let channels = Channels {
             inputs,

@@ -1,5 +1,7 @@
 //! Questions to a destination that have no effect: whether it works, and what became of a delivery.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use dial::{Connector, Protocol};
 use domain::{AttemptClass, Canary, DeliveryId};
@@ -15,8 +17,9 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
 use super::Patience;
+use super::calls::since;
 use super::unary::{LARGEST_ANSWER, endpoint};
-use super::way::not_connected;
+use super::way::{Reach, not_connected};
 use crate::answer::{Answer, causes};
 
 /// Asks one destination. Nothing is connected before the first question.
@@ -27,13 +30,32 @@ pub(crate) struct Asker {
 }
 
 enum Way {
-    Grpc(Result<Channel, String>),
+    Grpc {
+        door: Door,
+        channel: Result<Channel, String>,
+    },
     Http {
+        door: Door,
         base: String,
         path: String,
         client: Box<Client<Connector, Empty<Bytes>>>,
     },
     Nobody,
+}
+
+/// Where connections are opened.
+struct Door {
+    connector: Connector,
+    address: String,
+}
+
+/// What a trial has shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Trial {
+    /// What was done.
+    pub(crate) asked: String,
+    pub(crate) answer: Answer,
+    pub(crate) took: Duration,
 }
 
 /// What is known of a delivery.
@@ -57,21 +79,23 @@ impl Asker {
     pub(crate) fn new(way: &super::Way, canary: Option<Canary>, patience: Patience) -> Self {
         let way = match way {
             super::Way::Stream(reach) | super::Way::Unary(reach) => {
-                let connector = reach.connector(Protocol::Http2, &patience);
-                Way::Grpc(
-                    endpoint(reach)
-                        .map(|endpoint| endpoint.connect_with_connector_lazy(connector))
-                        .map_err(|error| error.to_string()),
-                )
+                let door = Door::of(reach, Protocol::Http2, &patience);
+                let connector = door.connector.clone();
+                let channel = endpoint(reach)
+                    .map(|endpoint| endpoint.connect_with_connector_lazy(connector))
+                    .map_err(|error| error.to_string());
+                Way::Grpc { door, channel }
             }
-            super::Way::Post(reach, _) => Way::Http {
-                base: reach.base(),
-                path: reach.path().to_owned(),
-                client: Box::new(
-                    Client::builder(TokioExecutor::new())
-                        .build(reach.connector(Protocol::Http1, &patience)),
-                ),
-            },
+            super::Way::Post(reach, _) => {
+                let door = Door::of(reach, Protocol::Http1, &patience);
+                let client = Client::builder(TokioExecutor::new()).build(door.connector.clone());
+                Way::Http {
+                    door,
+                    base: reach.base(),
+                    path: reach.path().to_owned(),
+                    client: Box::new(client),
+                }
+            }
             super::Way::Pull(_) | super::Way::Topic(_) => Way::Nobody,
         };
         Self {
@@ -85,7 +109,7 @@ impl Asker {
     pub(crate) async fn canary(&self) -> Answer {
         let asked = async {
             match (&self.way, &self.canary) {
-                (Way::Grpc(channel), Some(Canary::Health)) => health(channel).await,
+                (Way::Grpc { channel, .. }, Some(Canary::Health)) => health(channel).await,
                 (Way::Http { base, client, .. }, Some(Canary::Get(path))) => {
                     let answer = get(client, &format!("{base}{path}")).await;
                     answer.map_or_else(
@@ -102,12 +126,34 @@ impl Asker {
         }
     }
 
+    /// Tries the destination by its canary, or by opening a connection; `None`: nobody calls it.
+    pub(crate) async fn try_it(&self) -> Option<Trial> {
+        let started_at = self.patience.clock.now();
+        let door = match &self.way {
+            Way::Grpc { door, .. } | Way::Http { door, .. } => door,
+            Way::Nobody => return None,
+        };
+        let (asked, answer) = match &self.canary {
+            Some(Canary::Health) => ("its health check".to_owned(), self.canary().await),
+            Some(Canary::Get(path)) => (format!("GET {path}"), self.canary().await),
+            None => ("a connection".to_owned(), door.open().await),
+        };
+        let took = since(&self.patience.clock, started_at);
+        Some(Trial {
+            asked,
+            answer,
+            took,
+        })
+    }
+
     /// What became of a delivery.
     pub(crate) async fn query(&self, id: DeliveryId) -> Known {
         let asked = async {
             match &self.way {
-                Way::Grpc(channel) => query(channel, id).await,
-                Way::Http { base, path, client } => {
+                Way::Grpc { channel, .. } => query(channel, id).await,
+                Way::Http {
+                    base, path, client, ..
+                } => {
                     let path = path.trim_end_matches('/');
                     match get(client, &format!("{base}{path}/{id}")).await {
                         Ok(200..=299) => Known::Arrived,
@@ -124,6 +170,38 @@ impl Asker {
             .await
             .unwrap_or_else(|_| silent())
     }
+}
+
+// === impl Door ===
+
+impl Door {
+    fn of(reach: &Reach, protocol: Protocol, patience: &Patience) -> Self {
+        Self {
+            connector: reach.connector(protocol, patience),
+            address: reach.base(),
+        }
+    }
+
+    async fn open(&self) -> Answer {
+        let address = match self.address.parse() {
+            Ok(address) => address,
+            Err(error) => return unusable(&error),
+        };
+        match self.connector.open(&address).await {
+            Ok(stream) if stream.is_secure() => {
+                let detail = "connected, and the server proved its name; nothing was sent";
+                Answer::new(AttemptClass::Accepted, detail)
+            }
+            Ok(_) => Answer::new(AttemptClass::Accepted, "connected; nothing was sent"),
+            Err(error) => not_connected(&error)
+                .unwrap_or_else(|| Answer::new(AttemptClass::Unreachable, error.to_string())),
+        }
+    }
+}
+
+fn unusable(error: &hyper::http::uri::InvalidUri) -> Answer {
+    let detail = format!("the address cannot be asked: {error}");
+    Answer::new(AttemptClass::Blocked, detail)
 }
 
 async fn health(channel: &Result<Channel, String>) -> Answer {
@@ -179,12 +257,7 @@ where
 }
 
 async fn get(client: &Client<Connector, Empty<Bytes>>, url: &str) -> Result<u16, Answer> {
-    let url = url.parse::<hyper::Uri>().map_err(|error| {
-        Answer::new(
-            AttemptClass::Blocked,
-            format!("the address cannot be asked: {error}"),
-        )
-    })?;
+    let url = url.parse().map_err(|error| unusable(&error))?;
     let response = client.get(url).await.map_err(|error| {
         not_connected(&error).unwrap_or_else(|| {
             Answer::new(AttemptClass::Timeout, format!("{error}{}", causes(&error)))

@@ -1,10 +1,10 @@
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use dial::{Connector, Protocol};
 use domain::AttemptClass;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Method, Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use prost::Message;
@@ -16,7 +16,7 @@ use super::calls::{Call, impossible};
 use super::soap::Template;
 use super::way::{Reach, not_connected};
 use super::{Job, Link, Patience};
-use crate::answer::{Answer, causes, retry_after};
+use crate::answer::{Answer, HttpReply, Reader, causes};
 use crate::cloud_event;
 
 /// One POST per delivery. Redirects are not followed.
@@ -25,6 +25,7 @@ pub(crate) struct Post {
     client: Client<Connector, Full<Bytes>>,
     envelope: Envelope,
     patience: Patience,
+    reader: Reader,
 }
 
 /// What a delivery is wrapped in.
@@ -64,6 +65,7 @@ impl Post {
             client,
             envelope,
             patience: link.patience.clone(),
+            reader: link.reader.clone(),
         }
     }
 
@@ -92,19 +94,16 @@ impl Post {
 
     async fn read(&self, id: &str, response: Response<Incoming>) -> Answer {
         let (head, body) = response.into_parts();
-        let asked = head
-            .headers
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok());
-        let asked = asked.and_then(|text| retry_after(text, self.patience.clock.now()));
         let body = self.read_body(body).await;
-        let names = || {
-            let mut values = head.headers.values();
-            values.any(|value| value.as_bytes() == id.as_bytes()) || contains(&body, id.as_bytes())
-        };
-        let names_delivery = head.status == StatusCode::CONFLICT && names();
         let title = problem_title(head.headers.get(CONTENT_TYPE), &body);
-        Answer::of_http(head.status.as_u16(), title.as_deref(), names_delivery).asking(asked)
+        let reply = HttpReply {
+            status: head.status,
+            headers: &head.headers,
+            body: &body,
+            title: title.as_deref(),
+            delivery: id,
+        };
+        self.reader.of_http(&reply, self.patience.clock.now())
     }
 
     /// The body as far as it may be read, in a part of the attempt's time; the status counts whatever
@@ -112,6 +111,10 @@ impl Post {
     async fn read_body(&self, body: Incoming) -> Bytes {
         if body.is_end_stream() {
             return Bytes::new();
+        }
+        if self.reader.has_rules() {
+            let head = timeout(self.patience.real() / PART_FOR_BODY, head_of(body)).await;
+            return head.ok().flatten().unwrap_or_default();
         }
         let whole = Limited::new(body, LARGEST_BODY).collect();
         match timeout(self.patience.real() / PART_FOR_BODY, whole).await {
@@ -138,8 +141,16 @@ impl Call for Post {
     }
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    !part.is_empty() && text.windows(part.len()).any(|window| window == part)
+/// As much of a body as rules look at; `None`: it broke off before.
+async fn head_of(mut body: Incoming) -> Option<Bytes> {
+    let mut head = BytesMut::new();
+    while head.len() < LARGEST_BODY {
+        match body.frame().await {
+            Some(frame) => head.extend_from_slice(frame.ok()?.data_ref().unwrap_or(&Bytes::new())),
+            None => break,
+        }
+    }
+    Some(head.freeze())
 }
 
 fn problem_title(content_type: Option<&HeaderValue>, body: &[u8]) -> Option<String> {

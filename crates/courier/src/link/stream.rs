@@ -127,7 +127,9 @@ impl Stream {
     fn verdict(&mut self, response: v1::DeliverStreamResponse) -> Option<Answered> {
         let id = response.delivery_id.parse().ok()?;
         let sent = self.sent.take(id)?;
-        Some(self.answered((id, sent), Answer::of_verdict(response.verdict)))
+        let (reader, now) = (&self.link.reader, self.link.clock.now());
+        let answer = reader.of_verdict(response.verdict, &response.delivery_id, now);
+        Some(self.answered((id, sent), answer))
     }
 
     fn expire(&mut self) {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use dial::Protocol;
 use domain::AttemptClass;
 use proto::v1;
+use runtime::Clock;
 use tonic::Request;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -10,12 +11,14 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 
 use super::way::{Reach, not_connected};
-use super::{Job, Patience, calls::Call, codec::AsStored};
-use crate::answer::Answer;
+use super::{Job, Link, calls::Call, codec::AsStored};
+use crate::answer::{Answer, Reader};
 
 /// One call of the `Inbox` service per delivery, over one connection.
 pub(crate) struct Unary {
     channel: Result<Channel, String>,
+    reader: Reader,
+    clock: Clock,
 }
 
 pub(crate) const LARGEST_ANSWER: usize = 64 << 10;
@@ -32,12 +35,16 @@ pub(crate) fn endpoint(reach: &Reach) -> Result<Endpoint, tonic::transport::Erro
 // === impl Unary ===
 
 impl Unary {
-    pub(crate) fn new(reach: &Reach, patience: &Patience) -> Self {
-        let connector = reach.connector(Protocol::Http2, patience);
+    pub(crate) fn new(reach: &Reach, link: &Link) -> Self {
+        let connector = reach.connector(Protocol::Http2, &link.patience);
         let channel = endpoint(reach)
             .map(|endpoint| endpoint.connect_with_connector_lazy(connector))
             .map_err(|error| format!("the endpoint cannot be used: {error}"));
-        Self { channel }
+        Self {
+            channel,
+            reader: link.reader.clone(),
+            clock: link.clock.clone(),
+        }
     }
 }
 
@@ -52,17 +59,20 @@ impl Call for Unary {
             let causes = crate::answer::causes(&error);
             return Answer::new(AttemptClass::Unreachable, format!("{error}{causes}"));
         }
+        let id = job.id.to_string();
         let mut request = Request::new(job.body);
-        if let Ok(key) = MetadataValue::try_from(job.id.to_string()) {
+        if let Ok(key) = MetadataValue::try_from(&id) {
             request.metadata_mut().insert("idempotency-key", key);
         }
         let codec = AsStored::<v1::DeliverResponse>::default();
         let path = PathAndQuery::from_static(DELIVER);
         match grpc.unary(request, path, codec).await {
-            Ok(response) => Answer::of_verdict(response.into_inner().verdict),
-            Err(status) => {
-                not_connected(&status).unwrap_or_else(|| Answer::of_status(&status, true))
+            Ok(response) => {
+                let verdict = response.into_inner().verdict;
+                self.reader.of_verdict(verdict, &id, self.clock.now())
             }
+            Err(status) => not_connected(&status)
+                .unwrap_or_else(|| self.reader.of_status(&status, &id, self.clock.now())),
         }
     }
 }

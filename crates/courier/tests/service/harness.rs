@@ -197,6 +197,7 @@ impl World {
             first_rest: Duration::from_millis(20),
             longest_rest: Duration::from_millis(100),
             roots,
+            replies: crate::reading::rule_sets(),
             ..Config::new(destinations, calendars)
         };
         let (tasks, health) = (Tasks::default(), Health::default());

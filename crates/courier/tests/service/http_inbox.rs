@@ -14,7 +14,7 @@ use crate::harness::*;
 type Script = dyn Fn(usize, &HeaderMap) -> Response + Send + Sync;
 
 /// An agency with an HTTP inbox; `script` gets the number of the request, counted from one.
-async fn start(
+pub(crate) async fn start(
     world: &World,
     script: impl Fn(usize, &HeaderMap) -> Response + Send + Sync + 'static,
 ) -> (SocketAddr, Seen) {

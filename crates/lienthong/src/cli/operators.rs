@@ -185,6 +185,15 @@ pub enum DestinationCommand {
         #[command(flatten)]
         courier: CourierArgs,
     },
+    /// Try whether a destination can be reached: by its canary, else by opening a connection. Sends it nothing
+    /// else, and leaves its lane as it is.
+    Test {
+        /// The destination.
+        destination: String,
+        /// The courier.
+        #[command(flatten)]
+        courier: CourierArgs,
+    },
     /// Hold everything.
     Pause(LaneArgs),
     /// Work again.

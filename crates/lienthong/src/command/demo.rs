@@ -7,9 +7,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use calendar::Calendars;
+use domain::{Outage, OutageTime};
 use router::Plan;
 use runtime::{Clock, Tasks};
-use simulator::{Demo, DemoPorts, DemoSettings};
+use simulator::{Demo, DemoPorts, DemoSettings, DemoTargets};
 use territory::Territory;
 
 use crate::{
@@ -73,6 +74,12 @@ async fn play_day(
             .unwrap_or_default()
     };
     let (gateway, tracker) = (text(addresses.gateway), text(addresses.tracker));
+    let courier = text(addresses.courier);
+    let targets = DemoTargets {
+        gateway: &gateway,
+        tracker: &tracker,
+        courier: Some(&courier),
+    };
     let stop = outside.stop_token();
     let asked = stop.child_token();
     let mut progress = display(format);
@@ -85,7 +92,7 @@ async fn play_day(
     });
     let failed = tasks.stop_token();
     let report = tokio::select! {
-        report = demo.run(&gateway, &tracker, &outside, &run, progress.as_mut()) => report,
+        report = demo.run(targets, &outside, &run, progress.as_mut()) => report,
         () = failed.cancelled() => {
             let error = tasks.drain(grace).await.err();
             return Err(Failure::Other(anyhow::anyhow!("a role stopped on its own: {error:?}")));
@@ -136,7 +143,8 @@ pub(crate) fn play(
     })
 }
 
-/// The plan's destinations, moved to where the simulated agencies listen.
+/// The plan's destinations, moved to where the simulated agencies listen, with the outages that they
+/// announce.
 fn move_destinations(demo: &Demo, plan: &Plan) -> Result<routes::RouteSet, Failure> {
     let mut routes = plan.routes.as_ref().clone();
     for agency in demo.agencies() {
@@ -147,8 +155,20 @@ fn move_destinations(demo: &Demo, plan: &Plan) -> Result<routes::RouteSet, Failu
         let destination = known.with_context(|| {
             format!("the demo's destination `{}` is not configured", agency.id())
         })?;
-        let moved = destination.endpoint.at(&agency.address().to_string());
-        routes = routes.with_endpoint(&destination.id, &moved);
+        let mut moved = destination.clone();
+        moved.endpoint = moved.endpoint.at(&agency.address().to_string());
+        let announced = demo.announced().filter(|(id, _)| *id == moved.id.as_str());
+        moved
+            .terms
+            .outages
+            .extend(announced.map(|(_, window)| Outage {
+                when: OutageTime::Once {
+                    from: window.from,
+                    to: window.to,
+                },
+                reason: "maintenance".to_owned(),
+            }));
+        routes = routes.with_destination(&moved);
     }
     Ok(routes)
 }

@@ -2,7 +2,7 @@
 
 use proto::v1::{
     self, GetLaneRequest, GetLaneResponse, Lane, LaneOrder, ListLanesRequest, OrderLaneRequest,
-    OrderRecord, lane_order::Action,
+    OrderRecord, TestDestinationRequest, TestDestinationResponse, lane_order::Action,
 };
 use serde_json::{Value, json};
 
@@ -42,6 +42,20 @@ pub async fn run(
                 .await
                 .map_err(|status| from_status("courier", &status))?;
             return show(&lane.into_inner(), format);
+        }
+        DestinationCommand::Test {
+            destination,
+            courier: at,
+        } => {
+            let request = TestDestinationRequest {
+                destination: destination.clone(),
+            };
+            let seen = courier(at, settings)
+                .await?
+                .test_destination(request)
+                .await
+                .map_err(|status| from_status("courier", &status))?;
+            return tested(&destination, &seen.into_inner(), format);
         }
         DestinationCommand::Pause(lane) => (
             lane,
@@ -202,6 +216,38 @@ fn show(found: &GetLaneResponse, format: Output) -> Result<(), Failure> {
     if !found.orders.is_empty() {
         output::line("");
         print_orders(&found.orders);
+    }
+    Ok(())
+}
+
+fn tested(
+    destination: &str,
+    seen: &TestDestinationResponse,
+    format: Output,
+) -> Result<(), Failure> {
+    if format == Output::Json {
+        output::json(&json!({
+            "destination": destination,
+            "asked": seen.asked,
+            "works": seen.works,
+            "class": seen.class,
+            "detail": seen.detail,
+            "took_millis": seen.took_millis,
+        }))?;
+    }
+    let text = format!(
+        "{}: {}: {} ({}, {} ms)",
+        safe(destination),
+        safe(&seen.asked),
+        safe(&seen.detail),
+        safe(&seen.class),
+        seen.took_millis
+    );
+    if !seen.works {
+        return Err(Failure::Finding(text));
+    }
+    if format == Output::Table {
+        output::line(text);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `lienthong simulate`: a province's working days against a running system, from outside.
 
 use runtime::{Clock, Tasks};
-use simulator::{Demo, DemoPorts};
+use simulator::{Demo, DemoPorts, DemoTargets};
 use territory::Territory;
 
 use super::{
@@ -29,6 +29,12 @@ pub async fn run(args: DemoArgs, settings: Settings, format: Output) -> Result<(
         settings.tracker.listen.to_string(),
     );
     super::client::connect("gateway", &gateway).await?;
+    let courier = settings.courier.listen.to_string();
+    let targets = DemoTargets {
+        gateway: &gateway,
+        tracker: &tracker,
+        courier: Some(&courier),
+    };
     let tasks = Tasks::default();
     let demo = Demo::start(play, &territory, &calendars, Clock::system(), &tasks)
         .await
@@ -43,9 +49,7 @@ pub async fn run(args: DemoArgs, settings: Settings, format: Output) -> Result<(
         }
     });
     let mut progress = display(format);
-    let report = demo
-        .run(&gateway, &tracker, &tasks, &asked, progress.as_mut())
-        .await;
+    let report = demo.run(targets, &tasks, &asked, progress.as_mut()).await;
     progress.close();
     let _ = tasks.drain(settings.grace()).await;
     finish(&report.map_err(anyhow::Error::from)?, format)

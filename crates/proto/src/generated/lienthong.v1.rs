@@ -791,6 +791,32 @@ pub struct SidelineRule {
     #[prost(string, tag = "6")]
     pub reason: ::prost::alloc::string::String,
 }
+/// Which destination to try.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TestDestinationRequest {
+    /// The destination.
+    #[prost(string, tag = "1")]
+    pub destination: ::prost::alloc::string::String,
+}
+/// What was seen.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TestDestinationResponse {
+    /// What was done: its canary, or a connection that was opened.
+    #[prost(string, tag = "1")]
+    pub asked: ::prost::alloc::string::String,
+    /// Whether that went well.
+    #[prost(bool, tag = "2")]
+    pub works: bool,
+    /// How it went, as an attempt's class.
+    #[prost(string, tag = "3")]
+    pub class: ::prost::alloc::string::String,
+    /// In words.
+    #[prost(string, tag = "4")]
+    pub detail: ::prost::alloc::string::String,
+    /// How long it took.
+    #[prost(uint64, tag = "5")]
+    pub took_millis: u64,
+}
 /// Generated client implementations.
 pub mod courier_client {
     #![allow(
@@ -1230,6 +1256,31 @@ pub mod courier_client {
                 .insert(GrpcMethod::new("lienthong.v1.Courier", "GetLane"));
             self.inner.unary(req, path, codec).await
         }
+        /// Tries whether a destination can be reached. Without effect on it or on its lane.
+        pub async fn test_destination(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TestDestinationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TestDestinationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/lienthong.v1.Courier/TestDestination",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("lienthong.v1.Courier", "TestDestination"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Orders something of a lane.
         pub async fn order_lane(
             &mut self,
@@ -1420,6 +1471,14 @@ pub mod courier_server {
             &self,
             request: tonic::Request<super::GetLaneRequest>,
         ) -> std::result::Result<tonic::Response<super::GetLaneResponse>, tonic::Status>;
+        /// Tries whether a destination can be reached. Without effect on it or on its lane.
+        async fn test_destination(
+            &self,
+            request: tonic::Request<super::TestDestinationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TestDestinationResponse>,
+            tonic::Status,
+        >;
         /// Orders something of a lane.
         async fn order_lane(
             &self,
@@ -2121,6 +2180,51 @@ pub mod courier_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetLaneSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/lienthong.v1.Courier/TestDestination" => {
+                    #[allow(non_camel_case_types)]
+                    struct TestDestinationSvc<T: Courier>(pub Arc<T>);
+                    impl<
+                        T: Courier,
+                    > tonic::server::UnaryService<super::TestDestinationRequest>
+                    for TestDestinationSvc<T> {
+                        type Response = super::TestDestinationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TestDestinationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Courier>::test_destination(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TestDestinationSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -127,15 +127,16 @@ impl Client {
         }
     }
 
-    /// Asks whether the agency has a delivery. Over gRPC there is no such operation yet.
+    /// Asks whether the agency has a delivery.
     pub(super) async fn query(&self, id: &str) -> Queried {
-        match &self.way {
-            Way::Unary(_) | Way::Stream(_) => Queried::NotOffered,
-            Way::Http(post) => {
-                let asked = timeout(self.timeout, post.query(id)).await;
-                asked.unwrap_or(Queried::NotOffered)
+        let asked = async {
+            match &self.way {
+                Way::Unary(inbox) | Way::Stream(inbox) => inbox.query(id).await,
+                Way::Http(post) => post.query(id).await,
             }
-        }
+        };
+        let answer = timeout(self.timeout, asked).await;
+        answer.unwrap_or(Queried::NotOffered)
     }
 
     /// Whether a repeat must be told apart from a new delivery: over gRPC there is a verdict for it.

@@ -269,7 +269,7 @@ async fn burst_finds_an_agency_that_says_taken_and_keeps_nothing() {
     let script = "answers = [{ share = 0.3, status = 200, taken = false }]";
     fails(
         Case::Burst,
-        &["http", "soap"],
+        &["grpc", "grpc+unary", "http", "soap"],
         script,
         "unknown to the query operation",
     )

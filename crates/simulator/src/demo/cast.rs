@@ -16,6 +16,8 @@ pub(super) struct Role {
     pub(super) protocol: Protocol,
     pub(super) listen: fn(&DemoPorts) -> SocketAddr,
     pub(super) script: fn(&Calendar, &[Date]) -> Script,
+    /// When it will be away, as it says beforehand.
+    pub(super) announced: fn(&Calendar, &[Date]) -> Vec<Window>,
 }
 
 pub(super) const ROLES: &[Role] = &[
@@ -25,6 +27,7 @@ pub(super) const ROLES: &[Role] = &[
         protocol: Protocol::Grpc,
         listen: |ports| ports.justice,
         script: justice,
+        announced: never,
     },
     Role {
         id: "demo-police",
@@ -32,6 +35,7 @@ pub(super) const ROLES: &[Role] = &[
         protocol: Protocol::Grpc,
         listen: |ports| ports.police,
         script: police,
+        announced: never,
     },
     Role {
         id: "demo-social-insurance",
@@ -39,6 +43,7 @@ pub(super) const ROLES: &[Role] = &[
         protocol: Protocol::Http,
         listen: |ports| ports.social_insurance,
         script: social_insurance,
+        announced: never,
     },
     Role {
         id: "demo-province",
@@ -46,6 +51,7 @@ pub(super) const ROLES: &[Role] = &[
         protocol: Protocol::Grpc,
         listen: |ports| ports.province,
         script: province,
+        announced: mornings,
     },
 ];
 
@@ -79,7 +85,7 @@ fn police(office: &Calendar, days: &[Date]) -> Script {
     }
 }
 
-/// Away for an hour every afternoon.
+/// Away for an hour every afternoon, without a word.
 fn social_insurance(office: &Calendar, days: &[Date]) -> Script {
     Script {
         latency: spread(Duration::from_millis(700), Duration::from_secs(3)),
@@ -91,13 +97,23 @@ fn social_insurance(office: &Calendar, days: &[Date]) -> Script {
     }
 }
 
-fn province(office: &Calendar, _days: &[Date]) -> Script {
+/// Away for an hour every morning, as it announced.
+fn province(office: &Calendar, days: &[Date]) -> Script {
     Script {
         latency: spread(Duration::from_millis(400), Duration::from_secs(2)),
         work: hours(6 * HOUR, 16 * HOUR),
         supplement_rate: 0.01,
+        outages: mornings(office, days),
         ..usual(office)
     }
+}
+
+fn mornings(office: &Calendar, days: &[Date]) -> Vec<Window> {
+    days.iter().map(|day| hour_of(office, *day, 9)).collect()
+}
+
+fn never(_: &Calendar, _: &[Date]) -> Vec<Window> {
+    Vec::new()
 }
 
 /// What all of them have in common.

@@ -57,6 +57,14 @@ pub struct LaneSnapshot {
     pub lag: Duration,
     /// The destination's working time in that.
     pub lag_working: WorkingTime,
+    /// Why the lane rests as a whole, in words; empty while it works.
+    pub resting: String,
+    /// How many it gives at once; 0 when nobody looked.
+    pub limit: u64,
+    /// Deliveries of which nobody knows whether they arrived.
+    pub unknown: u64,
+    /// How many are still due of what came together while the lane rested.
+    pub catching_up: Option<u64>,
 }
 
 /// What is going on.

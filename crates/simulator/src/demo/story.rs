@@ -10,11 +10,12 @@ use domain::{Event, EventKind, Status};
 use jiff::{SignedDuration, Timestamp};
 use proto::{
     timestamp_from_wire,
-    v1::{DossierState, GetSummaryResponse},
+    v1::{DossierState, GetSummaryResponse, ListLanesRequest, courier_client::CourierClient},
 };
 use tokio::time;
+use tonic::transport::Channel;
 
-use super::{Demo, DemoError, LaneSnapshot, Phase, Progress, Snapshot};
+use super::{Demo, DemoError, LaneReport, LaneSnapshot, Phase, Progress, Snapshot, watch::Watch};
 use crate::{Closed, Desk, Fate, Publisher, QueryError, TrackerQueries};
 
 /// The course of a demo.
@@ -27,6 +28,8 @@ pub(super) struct Story<'a> {
     phase: Mutex<Phase>,
     /// The tracker's last answer.
     summary: Mutex<GetSummaryResponse>,
+    lanes: Option<CourierClient<Channel>>,
+    watch: Mutex<Watch>,
 }
 
 // === impl Story ===
@@ -40,12 +43,19 @@ impl<'a> Story<'a> {
     const NIGHT: Duration = Duration::from_secs(3);
     /// Between two looks at the tracker.
     pub(super) const GLANCE: Duration = Duration::from_millis(400);
+    /// Between two looks at the lanes, which change fast.
+    const BLINK: Duration = Duration::from_millis(50);
     /// After so many looks without a change nothing will change.
     pub(super) const PATIENCE: u32 = 6;
     /// How long a live play waits for the agencies to finish.
     const LIVE_FINISH: Duration = Duration::from_secs(600);
 
-    pub(super) fn new(demo: &'a Demo, queries: TrackerQueries, publisher: Publisher) -> Self {
+    pub(super) fn new(
+        demo: &'a Demo,
+        queries: TrackerQueries,
+        publisher: Publisher,
+        lanes: Option<CourierClient<Channel>>,
+    ) -> Self {
         let indices = 0..demo.settings.days;
         let planned = indices.map(|index| demo.plan.count(index) as u64).sum();
         Self {
@@ -56,6 +66,8 @@ impl<'a> Story<'a> {
             handed_in: AtomicU64::new(0),
             phase: Mutex::new(Phase::Night),
             summary: Mutex::default(),
+            lanes,
+            watch: Mutex::default(),
         }
     }
 
@@ -198,6 +210,24 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// Looks at the lanes again and again, for ever. What does not answer is looked at later.
+    pub(super) async fn watch(&self) {
+        let Some(mut lanes) = self.lanes.clone() else {
+            return std::future::pending().await;
+        };
+        loop {
+            if let Ok(listed) = lanes.list_lanes(ListLanesRequest {}).await {
+                let now = self.demo.clock.now();
+                lock(&self.watch).see(listed.into_inner().lanes, now);
+            }
+            time::sleep(Self::BLINK).await;
+        }
+    }
+
+    pub(super) fn lane_report(&self, destination: &str) -> Option<LaneReport> {
+        lock(&self.watch).report(destination)
+    }
+
     pub(super) async fn snapshot(&self) -> Snapshot {
         let tracker_silent = self.look().await.is_err();
         let summary = lock(&self.summary).clone();
@@ -231,10 +261,12 @@ impl<'a> Story<'a> {
     }
 
     fn lanes(&self, summary: &GetSummaryResponse, now: Timestamp) -> Vec<LaneSnapshot> {
+        let watch = lock(&self.watch);
         let lane = |lane: &proto::v1::DestinationSummary| {
             let oldest = timestamp_from_wire("oldest_pending_at", lane.oldest_pending_at).ok();
             let oldest = oldest.filter(|_| lane.pending > 0).unwrap_or(now);
             let id = lane.destination.as_str();
+            let seen = watch.latest(id).cloned().unwrap_or_default();
             LaneSnapshot {
                 destination: id.to_owned(),
                 pending: lane.pending,
@@ -243,6 +275,10 @@ impl<'a> Story<'a> {
                 attempts: lane.attempts,
                 lag: Duration::try_from(now.duration_since(oldest)).unwrap_or_default(),
                 lag_working: self.demo.lateness.working(id, oldest.min(now), now),
+                resting: seen.resting,
+                limit: seen.limit,
+                unknown: seen.unknown,
+                catching_up: watch.catches_up(id).then_some(seen.queued),
             }
         };
         summary.destinations.iter().map(lane).collect()

@@ -60,13 +60,21 @@ async fn play(fault: Option<Fault>, change: impl FnOnce(&mut DemoSettings)) -> P
     }
 }
 
+fn targets(address: &str) -> DemoTargets<'_> {
+    DemoTargets {
+        gateway: address,
+        tracker: address,
+        courier: None,
+    }
+}
+
 impl Play {
     async fn run(&self) -> (Report, Seen) {
         let (address, mut seen) = (self.pipeline.address().to_string(), Seen::default());
         let stop = CancellationToken::new();
         let run = self
             .demo
-            .run(&address, &address, &self.tasks, &stop, &mut seen);
+            .run(targets(&address), &self.tasks, &stop, &mut seen);
         (run.await.unwrap(), seen)
     }
 }
@@ -149,7 +157,7 @@ async fn a_stop_ends_the_play_early_with_a_true_report() {
     let mut progress = StopAtTen(stop.clone());
     let report = play
         .demo
-        .run(&address, &address, &play.tasks, &stop, &mut progress)
+        .run(targets(&address), &play.tasks, &stop, &mut progress)
         .await
         .unwrap();
 

@@ -1,5 +1,7 @@
 //! A destination that fails for ten minutes and is healthy then (D1).
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 const HEALTHY_FROM: Millis = Millis(NOW.0 + 600_000);

@@ -1,5 +1,7 @@
 //! Bugs planted around the lane, and whether they are caught (T8).
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// A way in which a lane could break a promise.

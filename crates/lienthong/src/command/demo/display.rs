@@ -53,7 +53,7 @@ impl Live {
 }
 
 fn line() -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>24} {msg}")
+    let style = ProgressStyle::with_template("{prefix:>24} {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)
 }
@@ -70,7 +70,7 @@ impl Progress for Live {
         }
         for (bar, lane) in self.lanes.iter().zip(&snapshot.lanes) {
             bar.set_prefix(lane.destination.clone());
-            bar.set_message(lane_text(lane));
+            bar.set_message(lane_text(lane, snapshot.local_time));
         }
     }
 }
@@ -97,7 +97,7 @@ impl Progress for Plain {
             .lanes
             .iter()
             .filter(|lane| lane.pending > 0)
-            .map(|lane| format!("{} {}", lane.destination, lane_text(lane)))
+            .map(|lane| format!("{} {}", lane.destination, lane_text(lane, now)))
             .collect();
         output::note(format_args!(
             "{} {}/{} {} · {} {}",
@@ -147,13 +147,33 @@ fn counts_text(snapshot: &Snapshot) -> String {
     )
 }
 
-fn lane_text(lane: &LaneSnapshot) -> String {
-    format!(
-        "{} delivered, {} waiting, {} dead · lag {} s = {} working min",
-        lane.delivered,
-        lane.pending,
-        lane.dead,
+fn lane_text(lane: &LaneSnapshot, now: jiff::civil::DateTime) -> String {
+    let mut text = format!(
+        "{} delivered, {} waiting, {} dead",
+        lane.delivered, lane.pending, lane.dead
+    );
+    if lane.unknown > 0 {
+        text.push_str(&format!(", {} unknown", lane.unknown));
+    }
+    if !lane.resting.is_empty() {
+        let today = format!("{} ", now.date());
+        text.push_str(&format!(" · HELD {}", lane.resting.replace(&today, "")));
+        return text;
+    }
+    if let Some(due) = lane.catching_up {
+        let limit = lane.limit;
+        text.push_str(&format!(
+            " · CATCHING UP {due} due, least time left first, {limit} at once"
+        ));
+        return text;
+    }
+    text.push_str(&format!(
+        " · lag {} s = {} working min",
         lane.lag.as_secs(),
         lane.lag_working.as_minutes(),
-    )
+    ));
+    if lane.limit > 0 {
+        text.push_str(&format!(" · {} at once", lane.limit));
+    }
+    text
 }

@@ -1,4 +1,4 @@
-use simulator::Report;
+use simulator::{LaneReport, Report, Rest};
 
 use crate::{cli::Output, exit::Failure, output};
 
@@ -63,10 +63,65 @@ fn print(report: &Report) {
         ],
         &rows,
     );
+    print_lanes(report);
     print_late(report);
     for what in &report.unaccounted_for {
         output::line(format_args!("UNACCOUNTED FOR  {what}"));
     }
+}
+
+fn print_lanes(report: &Report) {
+    let lanes = report.destinations.iter();
+    let rows: Vec<[String; 6]> = lanes
+        .filter_map(|destination| Some((destination, destination.lane.as_ref()?)))
+        .map(|(destination, lane)| {
+            [
+                destination.id.clone(),
+                lane.breaker_opened.to_string(),
+                held(lane),
+                lane.highest_backlog.to_string(),
+                lane.limits
+                    .map(|(least, most)| format!("{least} to {most}"))
+                    .unwrap_or_default(),
+                caught_up(lane),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    output::line("");
+    let headings = [
+        "LANE",
+        "BREAKER OPENED",
+        "HELD",
+        "HIGHEST BACKLOG",
+        "AT ONCE",
+        "LONGEST CATCH-UP",
+    ];
+    output::table(headings, &rows);
+    output::line(format_args!("lost  {}", report.unaccounted));
+}
+
+/// How long it held for each reason that outlasted a moment.
+fn held(lane: &LaneReport) -> String {
+    let reasons = lane.held_seconds.iter().filter(|(_, held)| **held >= 1.0);
+    let reasons: Vec<String> = reasons
+        .map(|(word, held)| format!("{word} {}", seconds(*held)))
+        .collect();
+    reasons.join(", ")
+}
+
+fn caught_up(lane: &LaneReport) -> String {
+    let took = |rest: &Rest| {
+        let took = rest.caught_up_at?.duration_since(rest.to?);
+        Some((took, rest.backlog, rest.why.clone()))
+    };
+    let longest = lane.rests.iter().filter_map(took).max();
+    longest.map_or_else(String::new, |(took, backlog, why)| {
+        let took = seconds(took.as_secs_f64());
+        format!("{backlog} in {took} after {why}")
+    })
 }
 
 fn print_late(report: &Report) {

@@ -4,7 +4,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use proto::v1::{DeliverResponse, DeliverStreamResponse};
+use proto::v1::{DeliverResponse, DeliverStreamResponse, QueryRequest, inbox_client::InboxClient};
 use tokio::{sync::mpsc, time::timeout_at};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{
@@ -15,7 +15,7 @@ use tonic::{
     transport::Channel,
 };
 
-use super::Malformed;
+use super::{Malformed, Queried};
 use crate::{
     InvalidAddress,
     conformance::{
@@ -63,6 +63,20 @@ impl Inbox {
         match grpc.unary(with_headers(bytes, headers), path, codec).await {
             Ok(response) => Reply::of_verdict(response.into_inner().verdict),
             Err(status) => Reply::of_status(&status),
+        }
+    }
+
+    pub(super) async fn query(&self, id: &str) -> Queried {
+        let request = QueryRequest {
+            delivery_id: id.to_owned(),
+        };
+        match InboxClient::new(self.0.clone()).query(request).await {
+            Ok(response) if response.get_ref().taken => Queried::Found {
+                effects: None,
+                digest: None,
+            },
+            Ok(_) => Queried::Missing,
+            Err(_) => Queried::NotOffered,
         }
     }
 
