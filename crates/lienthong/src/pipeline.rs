@@ -247,6 +247,8 @@ impl Pipeline {
         let mut config = courier::Config::new(destinations, Arc::clone(&self.plan.calendars));
         config.consumer = self.settings.options();
         config.boundary = boundary::of(&self.plan, self.clock.clone());
+        config.name.clone_from(&self.settings.courier.name);
+        config.lease = Duration::from_secs(self.settings.courier.lease_seconds);
         let handle = courier::Service::start(
             config,
             self.log.clone(),

@@ -150,6 +150,10 @@ pub struct CourierSettings {
     pub listen: SocketAddr,
     /// Where agencies pull.
     pub pull_listen: SocketAddr,
+    /// What this courier is called beside others.
+    pub name: String,
+    /// How long a courier that is not heard of keeps its lanes.
+    pub lease_seconds: u64,
 }
 
 /// Where a role listens.

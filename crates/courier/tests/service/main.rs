@@ -6,6 +6,7 @@
 mod agency;
 mod arriving;
 mod away;
+mod couriers;
 mod dead_letters;
 mod doubt;
 mod faults;
