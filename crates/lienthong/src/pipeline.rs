@@ -272,6 +272,8 @@ impl Pipeline {
         config.boundary = boundary::of(&self.plan, self.clock.clone());
         config.replies = plan::reply_rules(&self.settings.routes)?;
         config.roots = roots(&self.settings.courier.roots_file)?;
+        config.name.clone_from(&self.settings.courier.name);
+        config.lease = Duration::from_secs(self.settings.courier.lease_seconds);
         let handle = courier::Service::start(
             config,
             self.log.clone(),

@@ -152,6 +152,10 @@ pub struct CourierSettings {
     pub pull_listen: SocketAddr,
     /// Who vouches for the servers of agencies.
     pub roots_file: PathBuf,
+    /// What this courier is called beside others.
+    pub name: String,
+    /// How long a courier that is not heard of keeps its lanes.
+    pub lease_seconds: u64,
 }
 
 /// Where a role listens.

@@ -27,7 +27,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     /// Of the agencies.
     pub(crate) tasks: Tasks,
-    _scratch: TempDir,
+    scratch: TempDir,
 }
 
 /// A courier that can be stopped.
@@ -148,8 +148,17 @@ impl World {
             store,
             clock,
             tasks: Tasks::default(),
-            _scratch: scratch,
+            scratch,
         }
+    }
+
+    /// Whether several couriers may have the store open.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.store_config(), store::Config::Postgres(_))
+    }
+
+    pub(crate) fn store_config(&self) -> store::Config {
+        store_config(self.scratch.path())
     }
 
     pub(crate) async fn append(&self, deliveries: impl IntoIterator<Item = Delivery>) {

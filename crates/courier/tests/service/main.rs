@@ -7,6 +7,7 @@ mod agency;
 mod arriving;
 mod away;
 mod crash_points;
+mod couriers;
 mod dead_letters;
 mod doubt;
 mod faults;
