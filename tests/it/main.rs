@@ -6,5 +6,6 @@ mod faults;
 mod harness;
 mod kill;
 mod processes;
+mod rows;
 mod scenarios;
 mod seeded_bugs;

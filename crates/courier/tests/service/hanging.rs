@@ -41,13 +41,9 @@ async fn b7_50_000_pass_one_that_hangs_over_a_crash() {
     };
     let killed = world.courier(vec![patient()]).await;
     let hanging = ["a", "b"].map(|step| delivery("hanging", step, "justice"));
-    world.append(hanging.clone()).await;
-    for batch in 0..FOLLOW / DOSSIERS {
-        let step = format!("s-{batch}");
-        let records = (0..DOSSIERS).map(|n| delivery(&format!("d-{n}"), &step, "justice"));
-        world.append(records).await;
-    }
-    eventually(|| async { (came.load(Ordering::SeqCst) > FOLLOW / 10).then_some(()) }).await;
+    world.append(hanging).await;
+    follow(&world).await;
+    eventually(|| async { (came.load(Ordering::SeqCst) > FOLLOW / 50).then_some(()) }).await;
     drop(killed); // as a kill would: nothing is written any more
 
     let courier = world.courier(vec![patient()]).await;
@@ -86,4 +82,12 @@ async fn b7_50_000_pass_one_that_hangs_over_a_crash() {
     let mut steps: Vec<_> = steps.map(|arrival| arrival.step.as_str()).collect();
     steps.dedup();
     assert_eq!(steps, ["a", "b"], "its dossier waited");
+}
+
+async fn follow(world: &World) {
+    for batch in 0..FOLLOW / DOSSIERS {
+        let step = format!("s-{batch}");
+        let records = (0..DOSSIERS).map(|n| delivery(&format!("d-{n}"), &step, "justice"));
+        world.append(records).await;
+    }
 }

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use domain::{Destination, OutcomeKind};
+use domain::OutcomeKind;
 use tokio::net::TcpListener;
 
 use crate::harness::*;
@@ -113,8 +113,8 @@ async fn d2_every_status_is_read_as_the_contract_says_and_nothing_is_lost() {
     let world = World::new().await;
     let agency = Agency::default();
     let address = agency.start(&world).await;
-    let destinations = READINGS.map(|(status, _)| Destination {
-        ..destination(
+    let destinations = READINGS.map(|(status, _)| {
+        destination(
             &format!("s-{status}"),
             &format!("http://{address}/{status}"),
         )
@@ -159,6 +159,7 @@ async fn d2_every_status_is_read_as_the_contract_says_and_nothing_is_lost() {
         .flat_map(|(status, reading)| (0..DELIVERIES).map(|n| (of(status, n).id, *reading != Dead)))
         .collect();
     assert_eq!(ended, expected);
+    courier.stop().await;
     let arrivals = agency.arrivals.lock().unwrap();
     for (status, reading) in READINGS {
         let times = (0..DELIVERIES).map(|n| arrivals[&of(status, n).id.to_string()]);
@@ -169,8 +170,6 @@ async fn d2_every_status_is_read_as_the_contract_says_and_nothing_is_lost() {
             Holds => assert!(times.iter().sum::<usize>() > 1, "{status}"),
         }
     }
-    drop(arrivals);
-    courier.stop().await;
 }
 
 /// Each delivery that has ended, and whether it was delivered.
