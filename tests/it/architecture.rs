@@ -41,8 +41,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "courier",
         &[
-            "backoff", "calendar", "consumer", "dial", "domain", "log", "proto", "replies", "runtime",
-            "store",
+            "backoff", "calendar", "consumer", "dial", "domain", "log", "proto", "replies",
+            "runtime", "store",
         ],
     ),
     (

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -83,15 +84,33 @@ impl Outbox {
             }
             telemetry::recovered(self.group, rows.len());
             for (row, outgoing) in rows {
-                let Outgoing { topic, payload } = outgoing;
-                let known = Topic::ALL.into_iter().find(|known| known.label() == topic);
-                let topic = known.ok_or(Error::Topic { row, topic })?;
-                let records =
-                    log::decode_batch(payload).map_err(|source| Error::Outbox { row, source })?;
-                self.append(topic, records).await?;
+                self.append_row(row, outgoing).await?;
                 self.published().push(row);
             }
             self.settle().await?;
+        }
+    }
+
+    /// Publishes those of the first rows that are among `standing`, and answers the others: the oldest
+    /// that somebody left, or is about to publish. For a group whose instances share one outbox: what
+    /// stands there at two looks, far enough apart, belongs to nobody any more.
+    pub async fn sweep(&self, standing: &BTreeSet<i64>) -> Result<BTreeSet<i64>, Error> {
+        loop {
+            let rows = self.store.outbox(self.group, ROWS_AT_ONCE);
+            let rows = rows.await.map_err(Error::Read)?;
+            let (left, others): (Vec<_>, Vec<_>) = rows
+                .into_iter()
+                .partition(|(row, _)| standing.contains(row));
+            if left.is_empty() {
+                return Ok(others.into_iter().map(|(row, _)| row).collect());
+            }
+            telemetry::recovered(self.group, left.len());
+            let ids: Vec<i64> = left.iter().map(|(row, _)| *row).collect();
+            for (row, outgoing) in left {
+                self.append_row(row, outgoing).await?;
+            }
+            let marked = self.store.published(self.group, ids).await;
+            marked.map_err(commit_error)?;
         }
     }
 
@@ -161,6 +180,14 @@ impl Outbox {
         self.published
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn append_row(&self, row: i64, outgoing: Outgoing) -> Result<(), Error> {
+        let Outgoing { topic, payload } = outgoing;
+        let known = Topic::ALL.into_iter().find(|known| known.label() == topic);
+        let topic = known.ok_or(Error::Topic { row, topic })?;
+        let records = log::decode_batch(payload).map_err(|source| Error::Outbox { row, source })?;
+        self.append(topic, records).await
     }
 
     async fn append(&self, topic: Topic, records: Vec<Record>) -> Result<(), Error> {

@@ -85,7 +85,8 @@ impl v1::courier_server::Courier for Api {
         &self,
         _request: Request<v1::ListLanesRequest>,
     ) -> Result<Response<v1::ListLanesResponse>, Status> {
-        let views = self.lanes.views().await;
+        let views = self.lanes.all_views(&self.store).await;
+        let views = views.map_err(|error| unreadable(&error))?;
         Ok(Response::new(v1::ListLanesResponse {
             lanes: views.into_iter().map(lane).collect(),
         }))

@@ -17,7 +17,9 @@ const PREFIX: &str = "ce-";
 
 /// Writes all headers of a delivery.
 pub(crate) fn write_headers(delivery: &Delivery, headers: &mut HeaderMap) {
-    for (name, value) in proto::cloud_event_headers(delivery) {
+    let all = proto::cloud_event_headers(delivery);
+    headers.reserve(all.len() + 1);
+    for (name, value) in all {
         put(headers, name, &value);
     }
     if let Ok(value) = HeaderValue::from_str(&delivery.content_type) {
@@ -34,6 +36,7 @@ pub(crate) fn to_json(
     let own = proto::cloud_event_attributes(delivery).into_iter();
     let own = own.map(|(name, value)| (name.trim_start_matches(PREFIX), value));
     let kind = ("datacontenttype", delivery.content_type.clone());
+    let own = own.map(|(name, value)| (name, value.into_owned()));
     let all = own.chain([kind]).chain(more);
     let object: Map<String, Value> = all
         .filter(|(_, value)| !value.is_empty())

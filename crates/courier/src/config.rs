@@ -10,6 +10,7 @@ use replies::RuleSets;
 use crate::answer::Reader;
 use crate::boundary::Boundary;
 use crate::lane::{BreakerRules, Setup};
+use crate::leases::INTAKE;
 use crate::link::{InvalidWay, Way};
 
 /// How the courier works.
@@ -32,6 +33,11 @@ pub struct Config {
     pub shortest_timeout: Duration,
     /// How long, in real time, a stop waits for the answers to attempts in flight.
     pub last_answers: Duration,
+    /// What this courier is called beside others on the same store.
+    pub name: String,
+    /// How long, in real time, a courier that is not heard of keeps its lanes before others take them;
+    /// of no effect on a store of one process.
+    pub lease: Duration,
     /// What a dead letter is asked before it is sent again.
     pub boundary: Boundary,
     /// How the deliveries topic is read.
@@ -74,6 +80,9 @@ pub enum ConfigError {
         #[source]
         source: InvalidWay,
     },
+    /// A destination has a name that the courier needs for itself.
+    #[error("destination `{0}` has an id that the courier uses itself: call it something else")]
+    Reserved(DestinationId),
     /// A destination names rules for its replies that are not there.
     #[error(
         "destination `{destination}` names the reply rules `{replies}`, which are not there; there {known}"
@@ -119,6 +128,8 @@ impl Config {
             cached_bytes: 16 << 20,
             shortest_timeout: Duration::from_millis(200),
             last_answers: Duration::from_secs(5),
+            name: "courier".to_owned(),
+            lease: Duration::from_secs(6),
             boundary: Boundary::default(),
             consumer: consumer::Options::default(),
             roots: None,
@@ -138,10 +149,16 @@ impl Config {
         if self.first_rest.is_zero() {
             return Err(zero("first_rest"));
         }
+        if self.lease.is_zero() {
+            return Err(zero("lease"));
+        }
         let mut ids = BTreeSet::new();
         let bound = self.destinations.iter().map(|destination| {
             if !ids.insert(&destination.id) {
                 return Err(ConfigError::SameDestination(destination.id.clone()));
+            }
+            if destination.id.as_str() == INTAKE {
+                return Err(ConfigError::Reserved(destination.id.clone()));
             }
             self.bind_one(destination)
         });
@@ -271,6 +288,10 @@ mod tests {
         check(
             vec![destination("a"), destination("a")],
             "destination `a` is there twice",
+        );
+        check(
+            vec![destination(INTAKE)],
+            "destination `courier--intake` has an id that the courier uses itself: call it something else",
         );
         let calendar = "moon".parse().unwrap();
         check(

@@ -21,12 +21,13 @@ use crate::config::Bound;
 use crate::controls::Controls;
 use crate::entry::{Entry, Millis, Place};
 use crate::lane::{Alarm, Change, Forecast, Kept, Lane, Ruling};
+use crate::leases::Lease;
 use crate::link::{Answered, Asker, Job, Known};
 use crate::payload::{Budget, Payload};
 use crate::sidelines::Sidelines;
 use crate::stored::Stored;
 use crate::telemetry::{self, LaneMeter};
-use crate::verdicts::{self, About, Report, Verdict};
+use crate::verdicts::{self, About, Batch, Report, Verdict};
 use crate::view::LaneView;
 
 /// What reaches a lane from outside.
@@ -86,6 +87,7 @@ pub(crate) struct Engine {
     shared: Shared,
     channels: Channels,
     asker: Arc<Asker>,
+    lease: Arc<Lease>,
     canary: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     queries: FuturesUnordered<Query>,
     /// Attempts of an earlier process without a verdict, to be told as of unknown outcome.
@@ -107,7 +109,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 // === impl Engine ===
 
 impl Engine {
-    pub(crate) fn new(bound: Arc<Bound>, shared: Shared, channels: Channels, asker: Asker) -> Self {
+    pub(crate) fn new(
+        bound: Arc<Bound>,
+        lease: Lease,
+        shared: Shared,
+        channels: Channels,
+        asker: Asker,
+    ) -> Self {
         Self {
             lane: Lane::new(bound.setup.clone()),
             meter: LaneMeter::new(&bound.destination.id),
@@ -115,6 +123,7 @@ impl Engine {
             shared,
             channels,
             asker: Arc::new(asker),
+            lease: Arc::new(lease),
             canary: None,
             queries: FuturesUnordered::new(),
             interrupted: Vec::new(),
@@ -124,15 +133,25 @@ impl Engine {
         }
     }
 
-    /// Works until the stop; then attempts in flight may still be answered for a while.
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+    /// Works on what it found, then on what comes, until it is to leave the lane; then attempts in flight
+    /// may still be answered for a while.
+    pub(crate) async fn run(
+        mut self,
+        found: Vec<Input>,
+        leave: CancellationToken,
+    ) -> Result<(), Error> {
         let (mut inputs, mut answers) = (Vec::new(), Vec::new());
+        found.into_iter().for_each(|input| self.take_in(input));
+        // Before anything is sent: what was found may be told once more.
+        while let Ok(input) = self.channels.inputs.try_recv() {
+            self.take_in(input);
+        }
         loop {
             self.dispatch().await?;
             let clock = self.shared.clock.clone();
             let wake = wake(&clock, self.quiet_until, self.lane.next_wake(self.now()));
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = leave.cancelled() => break,
                 received = self.channels.answers.recv_many(&mut answers, AT_ONCE) => {
                     if received == 0 {
                         break;
@@ -153,7 +172,28 @@ impl Engine {
             }
         }
         let _ = timeout(self.shared.last_answers, self.finish()).await;
+        if self.lease.guard().is_some() {
+            self.settle_reports().await;
+        }
         Ok(())
+    }
+
+    /// Waits until all verdicts are written: who has the lane next reads them.
+    async fn settle_reports(&mut self) {
+        let (done, settled) = oneshot::channel();
+        self.report(vec![Report::Settled { done }]).await;
+        let _ = settled.await;
+    }
+
+    /// `false`: there is no writer any more, for the process is about to end.
+    async fn report(&mut self, reports: Vec<Report>) -> bool {
+        let lease = self.lease.clone();
+        let batch = Batch { lease, reports };
+        self.shared.verdicts.send(batch).await.is_ok()
+    }
+
+    fn is_held(&self) -> bool {
+        self.lease.is_valid(Instant::now())
     }
 
     async fn finish(&mut self) {
@@ -227,6 +267,10 @@ impl Engine {
             return Ok(());
         }
         self.quiet_until = None;
+        if !self.is_held() {
+            self.quiet_until = Some(Instant::now() + PAUSE);
+            return Ok(());
+        }
         let now = self.now();
         self.tell_interrupted().await;
         self.ask(now);
@@ -255,20 +299,25 @@ impl Engine {
             let body = payload.body.clone();
             jobs.push(Job { id, body });
         }
-        if self.bound.setup.idempotent || self.claim(&jobs).await {
+        if !self.bound.setup.idempotent && !self.claim(&jobs).await {
+            return Ok(());
+        }
+        if self.is_held() {
             let _ = self.channels.jobs.send(jobs);
+        } else {
+            jobs.iter().for_each(|job| self.lane.put_back(job.id, now));
         }
         Ok(())
     }
 
     /// Makes durable that these are about to be sent to a destination for which a repeat is not
-    /// harmless. `false`: the process is about to end, and they are not sent.
+    /// harmless. `false`: the lane or the process is about to end, and they are not sent.
     async fn claim(&mut self, jobs: &[Job]) -> bool {
         let place = |job: &Job| self.lane.line().entry(job.id).map(|entry| entry.place);
         let places: Vec<Place> = jobs.iter().filter_map(place).collect();
         let (done, claimed) = oneshot::channel();
         let claim = vec![Report::Claimed { places, done }];
-        self.shared.verdicts.send(claim).await.is_ok() && claimed.await.is_ok()
+        self.report(claim).await && claimed.await.is_ok()
     }
 
     /// Sends the canary and the questions that are due.
@@ -304,19 +353,20 @@ impl Engine {
                 return self.lane.ask_again(id, now);
             }
         };
-        if let Some(entry) = self.lane.resolve(id, arrived, now) {
-            let about = self.about(&[entry]).await.into_iter().next();
-            let reports = about.map(|about| Report::Resolved {
+        let Some(entry) = self.lane.line().entry(id).copied() else {
+            return;
+        };
+        let Some(about) = self.about(&[entry]).await.pop() else {
+            return self.lane.ask_again(id, now);
+        };
+        if self.lane.resolve(id, arrived, now).is_some() {
+            let report = Report::Resolved {
                 about,
                 arrived,
                 at: now,
                 reason: "the destination was asked".to_owned(),
-            });
-            let _ = self
-                .shared
-                .verdicts
-                .send(reports.into_iter().collect())
-                .await;
+            };
+            self.report(vec![report]).await;
         }
     }
 
@@ -326,8 +376,14 @@ impl Engine {
             return;
         }
         let started_at = self.shared.clock.now();
-        let about = self.about(&entries).await.into_iter();
-        let reports = about.map(|about| {
+        let about = self.about(&entries).await;
+        let is_told = |entry: &Entry| about.iter().any(|about| about.entry.id == entry.id);
+        let untold = entries.into_iter().filter(|entry| !is_told(entry));
+        self.interrupted = untold.collect();
+        if !self.interrupted.is_empty() {
+            self.quiet_until = Some(Instant::now() + PAUSE);
+        }
+        let reports = about.into_iter().map(|about| {
             let number = about.entry.tries;
             Report::Verdict(Verdict {
                 about,
@@ -341,7 +397,7 @@ impl Engine {
                 ruling: Ruling::Unknown,
             })
         });
-        let _ = self.shared.verdicts.send(reports.collect()).await;
+        self.report(reports.collect()).await;
     }
 
     async fn tell_alarms(&mut self, now: Millis) -> Result<(), Error> {
@@ -351,21 +407,19 @@ impl Engine {
         }
         let entries: Vec<Entry> = alarms.iter().map(|alarm| alarm.entry).collect();
         let about = self.about(&entries).await;
-        let alarm_of = |about: &About| {
-            let mut of = alarms.iter();
-            of.find(|alarm| alarm.entry.id == about.entry.id).copied()
-        };
-        let reports: Vec<Report> = about
-            .into_iter()
-            .filter_map(|about| {
-                alarm_of(&about).map(|Alarm { percent, at, .. }| (about, percent, at))
-            })
-            .map(|(about, percent, at)| Report::Alarm { about, percent, at })
-            .collect();
-        if reports.len() < alarms.len() {
-            telemetry::alarms_unwritten(&self.bound.destination.id, alarms.len() - reports.len());
+        let mut reports = Vec::with_capacity(about.len());
+        for alarm in alarms {
+            let Alarm { percent, at, .. } = alarm;
+            let told = about.iter().find(|about| about.entry.id == alarm.entry.id);
+            match told.cloned() {
+                Some(about) => reports.push(Report::Alarm { about, percent, at }),
+                None => {
+                    telemetry::alarm_untold(&self.bound.destination.id, alarm.entry.id);
+                    self.lane.tell_later(&alarm, now.plus(PAUSE));
+                }
+            }
         }
-        let _ = self.shared.verdicts.send(reports).await;
+        self.report(reports).await;
         Ok(())
     }
 
@@ -466,7 +520,7 @@ impl Engine {
             .collect();
         if !reports.is_empty() {
             // Without a writer the process is about to end, and the next one sends again.
-            let _ = self.shared.verdicts.send(reports).await;
+            self.report(reports).await;
         }
         self.keep(now).await;
     }
@@ -532,7 +586,7 @@ impl Engine {
         self.kept = kept.clone();
         let destination = self.bound.destination.id.clone();
         let report = vec![Report::Kept { destination, kept }];
-        let _ = self.shared.verdicts.send(report).await;
+        self.report(report).await;
     }
 }
 

@@ -18,6 +18,9 @@ pub enum StartError {
     /// The group cannot be taken over.
     #[error("cannot take over the courier's group")]
     TakeOver(#[from] CommitError),
+    /// The stop came first.
+    #[error("the courier was stopped before it had started")]
+    Stopped,
     /// What is undelivered cannot be read.
     #[error("cannot read the undelivered deliveries")]
     Read(#[from] ReadError),
@@ -33,6 +36,18 @@ pub enum Error {
     /// Verdicts cannot be written any more.
     #[error("verdicts cannot be written")]
     Verdicts(#[source] CommitError),
+    /// Leases of lanes cannot be kept any more.
+    #[error("the leases of lanes cannot be kept")]
+    Leases(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Undelivered deliveries cannot be read any more.
+    #[error("undelivered deliveries cannot be read")]
+    Read(#[source] ReadError),
+    /// The group cannot be taken over.
+    #[error("the deliveries topic cannot be taken over")]
+    TakeOver(#[source] CommitError),
+    /// A lane's task broke off.
+    #[error("the task of a lane broke off")]
+    Lane(#[source] tokio::task::JoinError),
     /// Jobs cannot be worked off any more.
     #[error("jobs cannot be worked off")]
     Jobs(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -17,6 +17,7 @@ use crate::controls::{self, Controls};
 use crate::engine::{Arrival, Input};
 use crate::entry::{Millis, Place};
 use crate::lanes::Lanes;
+use crate::news;
 use crate::orders::{Book, Gate, News, Received};
 use crate::payload::{Budget, Payload};
 use crate::sidelines::{Rules, Sidelines};
@@ -38,6 +39,10 @@ pub(crate) struct Deliveries {
     gate: Gate,
     /// Told when a job began or ended.
     jobs: Arc<Notify>,
+    /// Whether other couriers have lanes too.
+    is_shared: bool,
+    /// The number of the last news that the decision writes.
+    last_news: Option<i64>,
     /// What goes to the lanes once the decision is durable.
     arriving: BTreeMap<DestinationId, Vec<Arrival>>,
     news: News,
@@ -53,6 +58,7 @@ impl Deliveries {
         tasks: Tasks,
         gate: Gate,
         jobs: Arc<Notify>,
+        is_shared: bool,
     ) -> Self {
         Self {
             lanes,
@@ -61,6 +67,8 @@ impl Deliveries {
             tasks,
             gate,
             jobs,
+            is_shared,
+            last_news: None,
             arriving: BTreeMap::new(),
             news: News::default(),
         }
@@ -100,6 +108,11 @@ impl Deliveries {
         let (ops, outgoing, news) = book.close();
         decision.ops.extend(ops);
         decision.outgoing.extend(outgoing);
+        if self.is_shared {
+            let (ops, last) = news::ops(&news, news::last(store).await?);
+            decision.ops.extend(ops);
+            self.last_news = Some(last);
+        }
         self.news = news;
         Ok(())
     }
@@ -158,6 +171,7 @@ impl Deliveries {
     fn forget(&mut self) {
         self.arriving.clear();
         self.news = News::default();
+        self.last_news = None;
     }
 }
 
@@ -204,8 +218,9 @@ impl Fold for Deliveries {
     }
 
     fn committed(&mut self) {
-        for (destination, arrivals) in std::mem::take(&mut self.arriving) {
-            self.lanes.give(&destination, Input::Arrived(arrivals));
+        self.lanes.arrived(std::mem::take(&mut self.arriving));
+        if let Some(last) = self.last_news.take() {
+            self.lanes.news_told(last);
         }
         let news = std::mem::take(&mut self.news);
         // Before anything is sent that an order keeps from being sent.

@@ -12,6 +12,7 @@ mod hold;
 mod line;
 mod plan;
 mod rate;
+mod ruling;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use backoff::RetryPlan;
 use calendar::Calendar;
-use domain::{AttemptClass, DeliveryId, Outage, Rate};
+use domain::{DeliveryId, Outage, Rate};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Answer;
@@ -39,6 +40,8 @@ use line::Rank;
 pub(crate) use line::{Counts, Line, Standing};
 pub(crate) use plan::Forecast;
 use rate::ContractRate;
+pub(crate) use ruling::Ruling;
+use ruling::{budget, first_query, is_too_late, rule, sign};
 
 /// A destination's undelivered deliveries, and what may be done with them.
 #[derive(Debug)]
@@ -85,22 +88,6 @@ pub(crate) struct Setup {
     pub(crate) queryable: bool,
     /// Whether probes need no delivery.
     pub(crate) canary: bool,
-}
-
-/// What becomes of a delivery after an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ruling {
-    /// It has arrived.
-    Delivered,
-    /// It is tried again.
-    Again {
-        /// Not before.
-        at: Millis,
-    },
-    /// Nobody knows whether it has arrived, and it must not be sent again for that.
-    Unknown,
-    /// It needs a person.
-    Dead,
 }
 
 /// The effect of an answer.
@@ -162,7 +149,10 @@ impl Lane {
             breaker: Breaker::new(setup.breaker.clone().unwrap_or(never)),
             rate: ContractRate::new(setup.rate),
             refused_until: Millis::default(),
-            limit: Adaptive::new(setup.max_in_flight),
+            limit: match setup.breaker {
+                Some(_) => Adaptive::new(setup.max_in_flight),
+                None => Adaptive::fixed(setup.max_in_flight),
+            },
             asked_until: Millis::default(),
             probe_asked: None,
             probe: None,
@@ -337,7 +327,7 @@ impl Lane {
         let rank = landed.rank();
         let setup = &self.setup;
         let entry = landed.entry();
-        let charged = !is_open && is_charged(answer.class);
+        let charged = !is_open && ruling::is_charged(answer.class);
         entry.tries = entry.tries.saturating_add(1);
         entry.charged = entry.charged.saturating_add(charged.into());
         let budget = budget(&setup.calendar, entry, now);
@@ -500,100 +490,5 @@ impl Lane {
         self.breaker.probe();
         self.probe = Some(Probe::Delivery(id));
         Some(id)
-    }
-}
-
-/// What an answer says of the destination as a whole.
-fn sign(answer: &Answer) -> Sign {
-    match answer.class {
-        AttemptClass::Retryable if answer.is_overload => Sign::Overloaded,
-        AttemptClass::Retryable => Sign::Failed,
-        AttemptClass::Timeout => Sign::Silent,
-        AttemptClass::Unreachable | AttemptClass::Blocked => Sign::Away,
-        AttemptClass::Accepted
-        | AttemptClass::Duplicate
-        | AttemptClass::Permanent
-        | AttemptClass::OutOfOrder
-        | AttemptClass::NeedsPerson
-        | AttemptClass::Unclear => Sign::Works,
-    }
-}
-
-/// Whether an attempt counts against the retry plan: it reached the destination and failed there.
-fn is_charged(class: AttemptClass) -> bool {
-    match class {
-        AttemptClass::Retryable
-        | AttemptClass::Timeout
-        | AttemptClass::OutOfOrder
-        | AttemptClass::Unclear => true,
-        AttemptClass::Unreachable | AttemptClass::Blocked => false,
-        AttemptClass::Accepted
-        | AttemptClass::Duplicate
-        | AttemptClass::Permanent
-        | AttemptClass::NeedsPerson => false,
-    }
-}
-
-fn budget(calendar: &Calendar, entry: &Entry, now: Millis) -> Duration {
-    let left = calendar.budget(now.timestamp(), entry.due_at.timestamp());
-    left.to_duration()
-}
-
-fn first_query(setup: &Setup, now: Millis) -> Millis {
-    if setup.queryable {
-        now.plus(setup.timeout)
-    } else {
-        Millis::MAX
-    }
-}
-
-fn rule(
-    setup: &Setup,
-    entry: &Entry,
-    answer: &Answer,
-    is_open: bool,
-    now: Millis,
-    budget: Duration,
-) -> Ruling {
-    let plan = &setup.plan;
-    let charged = !is_open && is_charged(answer.class);
-    if answer.class.is_success() {
-        return Ruling::Delivered;
-    }
-    if matches!(
-        answer.class,
-        AttemptClass::Permanent | AttemptClass::NeedsPerson
-    ) {
-        return Ruling::Dead;
-    }
-    if answer.may_have_arrived && !setup.idempotent {
-        return Ruling::Unknown;
-    }
-    let number = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-    let wait = if charged {
-        plan.wait_after(number(entry.charged), budget, answer.asked)
-    } else if is_open || answer.class == AttemptClass::Unreachable {
-        // The breaker holds the lane while nobody answers; the delivery need not be slowed as well.
-        let first = plan.wait(NonZeroU32::MIN, budget, None);
-        let probe = setup
-            .breaker
-            .as_ref()
-            .map_or(first, |rules| rules.first_probe);
-        Some(first.min(probe))
-    } else {
-        Some(plan.wait(number(entry.tries), budget, answer.asked))
-    };
-    let Some(wait) = wait else {
-        return Ruling::Dead;
-    };
-    let seed = backoff::seed(entry.id.as_bytes(), entry.tries);
-    let wait = backoff::jittered(wait, seed).max(plan.granted(answer.asked));
-    Ruling::Again { at: now.plus(wait) }
-}
-
-fn is_too_late(setup: &Setup, entry: &Entry, ruling: Ruling, now: Millis) -> bool {
-    match ruling {
-        Ruling::Again { at } => now < entry.due_at && at.plus(setup.timeout) > entry.due_at,
-        Ruling::Delivered | Ruling::Unknown | Ruling::Dead => false,
     }
 }

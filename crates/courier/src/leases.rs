@@ -16,6 +16,8 @@
 //! verdict is refused.
 //!
 //! On a store of one process there is nothing to share: all lanes at once, and no guard.
+//!
+//! Reading the deliveries topic is leased beside the lanes, as [`INTAKE`].
 
 mod plan;
 pub(crate) mod tables;
@@ -48,8 +50,15 @@ pub(crate) struct Leases {
     given_up: BTreeMap<DestinationId, Token>,
     changes: mpsc::UnboundedSender<Change>,
     left: mpsc::UnboundedReceiver<DestinationId>,
+    owners: watch::Sender<Owners>,
     next_round: Option<Instant>,
 }
+
+/// The lane that is none: the right to read the deliveries topic.
+pub(crate) const INTAKE: &str = "courier--intake";
+
+/// Who holds which lane, as the last round saw it; `None` before the first. Empty on a store of one process.
+pub(crate) type Owners = Option<BTreeMap<String, String>>;
 
 /// Who takes part, and in what.
 #[derive(Clone)]
@@ -134,9 +143,15 @@ impl Leases {
             given_up: BTreeMap::new(),
             changes,
             left,
+            owners: watch::Sender::new(None),
             next_round: Some(Instant::now()),
         };
         (leases, changed, Hands(hands))
+    }
+
+    /// Changes after each round, and after what the round changed was told.
+    pub(crate) fn owners(&self) -> watch::Receiver<Owners> {
+        self.owners.subscribe()
     }
 
     /// Works until the stop; then waits until all lanes have been left, at most until their leases end,
@@ -169,6 +184,7 @@ impl Leases {
         let pause = match done {
             Ok(round) if round.view.is_shared => {
                 self.take_over(&round);
+                self.owners.send_replace(Some(round.view.owners()));
                 if self.given_up.is_empty() {
                     length / Self::ROUNDS_PER_LEASE
                 } else {
@@ -177,6 +193,7 @@ impl Leases {
             }
             Ok(_) => {
                 self.have_all();
+                self.owners.send_replace(Some(BTreeMap::new()));
                 self.next_round = None;
                 return Ok(());
             }

@@ -20,6 +20,10 @@
 //! An agency that cannot be called pulls: its link lays deliveries on a shelf, and `pull_service` hands
 //! them out on leases, over gRPC and HTTP.
 //!
+//! Several couriers may share a PostgreSQL schema and a log: each lane is leased by one of them, and so is
+//! the reading of the deliveries topic. The one that reads gives its own lanes what comes at once; the
+//! others find it in the store.
+//!
 //! It refuses to look into payloads, to follow redirects, to choose a destination, and to forget a
 //! delivery whose destination the configuration does not have.
 
@@ -29,6 +33,7 @@ mod boundary;
 mod cloud_event;
 mod config;
 mod controls;
+mod crew;
 mod dead;
 mod engine;
 mod entry;
@@ -36,15 +41,13 @@ mod error;
 mod fold;
 mod groups;
 mod holding;
+mod horizons;
 mod jobs;
 mod lane;
 mod lanes;
-#[expect(
-    dead_code,
-    reason = "the engine takes it up when lanes move between instances"
-)]
 mod leases;
 mod link;
+mod news;
 mod orders;
 mod payload;
 mod pull_service;
@@ -60,6 +63,7 @@ pub use api::Api;
 pub use boundary::Boundary;
 pub use config::{Config, ConfigError};
 pub use error::{Error, StartError};
+pub use horizons::{Away, HorizonError, HorizonRow, compare_horizons};
 pub use link::{InvalidTemplate, InvalidWay};
 pub use pull_service::PullApi;
 pub use service::{Handle, Service};

@@ -105,6 +105,18 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
+    /// B7: of 50,000 that wait behind one that hangs, as many are kept as the budget has room for.
+    #[test]
+    fn b7_what_waits_in_memory_stays_within_its_budget() {
+        const EACH: usize = 1_000;
+        let budget = Budget::new(1 << 20);
+        let shares: Vec<_> = (0..50_000).filter_map(|_| budget.take(EACH)).collect();
+        assert_eq!(shares.len(), (1 << 20) / EACH);
+        assert!(!budget.has_room());
+        drop(shares);
+        assert_eq!(budget.0.load(Ordering::Relaxed), 1 << 20);
+    }
+
     #[test]
     fn a_budget_is_given_back() {
         let budget = Budget::new(100);

@@ -1,30 +1,30 @@
 use std::convert::Infallible;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use consumer::{Consumer, Outbox, Start};
-use domain::{Destination, DestinationId, Endpoint};
+use consumer::{Outbox, Start};
+use domain::{Destination, Endpoint};
 use log::Log;
 use proto::v1::{courier_server::CourierServer, pull_server::PullServer};
 use runtime::{Clock, Health, Readiness, Tasks};
 use serde_json::Value;
 use store::{ReadError, Store};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::api::Api;
 use crate::config::Config;
-use crate::engine::{Arrival, Input, Shared};
-use crate::entry::Place;
-use crate::fold::{Deliveries, GROUP, give_orders, ordered};
-use crate::jobs::Runner;
+use crate::crew::{Crew, Follow, Reading, Workplace};
+use crate::engine::Shared;
+use crate::fold::GROUP;
 use crate::lanes::Lanes;
+use crate::leases::{self, INTAKE, Leases, Member, Owners};
 use crate::link::{Ways, pull::Shelves};
 use crate::orders::Gate;
 use crate::payload::Budget;
 use crate::pull_service::{self, PullApi, Pulls};
-use crate::tables::State;
-use crate::verdicts::{self, Verdicts};
+use crate::verdicts::{self, Ground, Verdicts};
 use crate::{Error, StartError, tables, telemetry};
 
 /// The courier of one process.
@@ -48,9 +48,9 @@ const LARGEST_REQUEST: usize = 512 << 10;
 // === impl Service ===
 
 impl Service {
-    /// Takes over the courier's work: everything undelivered goes into the lanes, then the deliveries
-    /// topic is read on. All tasks run under `tasks`. Waits for a store that is away, at most until the
-    /// stop.
+    /// Takes over the courier's work, or its share of it beside others: what is undelivered goes into the
+    /// lanes, then the deliveries topic is read on. All tasks run under `tasks`. Waits for a store that is
+    /// away, at most until the stop.
     pub async fn start(
         config: Config,
         log: Log,
@@ -65,14 +65,24 @@ impl Service {
         prepare_topics(&log, &config.destinations).await?;
         let start = Start::new(GROUP, health.clone(), tasks.stop_token());
         start
-            .migrate(&store, &[&consumer::SCHEMA, &tables::SCHEMA])
+            .migrate(
+                &store,
+                &[&consumer::SCHEMA, &tables::SCHEMA, &leases::tables::SCHEMA],
+            )
             .await?;
-        let epoch = start.take_over(&store, GROUP).await?;
-        let verdict_epoch = start.take_over(&store, verdicts::GROUP).await?;
+        let is_shared = is_shared(&start, &store).await?;
+        let ground = if is_shared {
+            Ground::Shared {
+                patience: config.lease,
+            }
+        } else {
+            let epoch = start.take_over(&store, verdicts::GROUP).await?;
+            Ground::Alone { epoch }
+        };
 
         let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone())
             .until(tasks.stop_token());
-        let (verdicts, verdict_sender) = Verdicts::new(outbox, verdict_epoch, clock.clone());
+        let (verdicts, verdict_sender) = Verdicts::new(outbox, ground, clock.clone());
         write_verdicts(verdicts, verdict_sender.clone(), tasks, health.clone());
         let shared = Shared {
             store: store.clone(),
@@ -81,41 +91,37 @@ impl Service {
             verdicts: verdict_sender,
             last_answers: config.last_answers,
         };
-        let shortest = config.shortest_timeout;
-        let shelves = Shelves::new(&config.destinations, epoch, &clock, shortest);
+        let shelves = Shelves::new(
+            &config.destinations,
+            number_of_this_start(),
+            &clock,
+            config.shortest_timeout,
+        );
         let ways = Ways {
             shelves: shelves.clone(),
             log: log.clone(),
             stop: tasks.stop_token(),
         };
-        let lanes = Lanes::start(&config, bound, &shared, &ways, tasks);
-        // Before the deliveries: nothing goes out that an order keeps from it.
-        load_orders(&start, &store, &lanes, &gate).await?;
-        load(&start, &store, &lanes).await?;
-
-        let jobs = Arc::new(Notify::new());
-        let fold = Deliveries::new(
-            lanes.clone(),
-            shared.budget.clone(),
-            store.clone(),
-            tasks.clone(),
-            gate.clone(),
-            jobs.clone(),
-        );
-        let consumer = Consumer::new(
-            fold,
-            log.clone(),
-            store.clone(),
-            epoch,
-            clock.clone(),
-            health.clone(),
-            config.consumer,
-        );
-        tasks.spawn("courier consumer", |stop| async move {
-            consumer.run(stop).await.map_err(Error::from)
-        });
-        let runner = Runner::new(store.clone(), log.clone(), clock.clone(), jobs);
-        tasks.spawn("courier jobs", |stop| runner.run(stop));
+        let (leases, changes, hands) = Leases::new(member(&config, &store));
+        let owners = leases.owners();
+        let known = gate.destinations.as_ref().clone();
+        let lanes = Lanes::new(known, owners.clone(), clock.clone(), tasks.clone());
+        let reading = Reading {
+            lanes: lanes.clone(),
+            budget: shared.budget.clone(),
+            log: log.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            health: health.clone(),
+            tasks: tasks.clone(),
+            gate: gate.clone(),
+            options: config.consumer,
+            is_shared,
+        };
+        let workplace = Workplace::new(&config, bound, shared, ways, tasks.clone());
+        let follow = Follow::new(lanes.clone(), store.clone(), gate.clone(), is_shared);
+        let crew = Crew::new(workplace, follow, reading, health.clone(), changes, hands);
+        set_to_work(crew, leases, &start, owners, tasks).await?;
         show_figures(&lanes, tasks, &health);
         Ok(Handle {
             lanes,
@@ -190,78 +196,53 @@ fn write_verdicts(verdicts: Verdicts, own: verdicts::Sender, tasks: &Tasks, heal
     });
 }
 
-/// Tells the lanes what operators ordered that still holds.
-async fn load_orders(
+async fn set_to_work(
+    mut crew: Crew,
+    leases: Leases,
     start: &Start,
-    store: &Store,
-    lanes: &Lanes,
-    gate: &Gate,
+    owners: watch::Receiver<Owners>,
+    tasks: &Tasks,
 ) -> Result<(), StartError> {
-    let mut tries = start.tries();
-    loop {
-        let read = ordered(store).await;
-        if let Some(orders) = tries.settle(read, ReadError::is_transient).await? {
-            give_orders(orders, lanes, &gate.destinations);
-            return Ok(());
-        }
-    }
-}
-
-/// Puts everything undelivered into the lanes, in the order of the log. After a fault it goes on behind
-/// the last place, so that no lane gets anything twice.
-async fn load(start: &Start, store: &Store, lanes: &Lanes) -> Result<(), StartError> {
-    load_kept(start, store, lanes).await?;
-    let mut after = Place {
-        partition: -1,
-        offset: -1,
-    };
-    let mut loaded = 0;
-    let mut tries = start.tries();
-    loop {
-        let read = tables::undelivered(store, after).await;
-        let Some(page) = tries.settle(read, ReadError::is_transient).await? else {
-            continue;
-        };
-        let Some(last) = page.last() else {
-            break;
-        };
-        after = last.entry.place;
-        loaded += page.len();
-        for one in page {
-            // Rows are written from valid ids only.
-            let Ok(destination) = one.destination.parse::<DestinationId>() else {
-                continue;
-            };
-            let input = match one.state {
-                State::Dead => Input::Dead(vec![(one.entry.id, one.entry.opened_at)]),
-                State::Claimed => Input::Interrupted(one.entry),
-                State::Pending | State::Unknown | State::Delivered | State::Discarded => {
-                    Input::Arrived(vec![Arrival {
-                        entry: one.entry,
-                        payload: None,
-                    }])
-                }
-            };
-            lanes.give(&destination, input);
-        }
-    }
-    telemetry::loaded(loaded);
+    tasks.spawn("courier leases", |stop| async move {
+        leases
+            .run(stop)
+            .await
+            .map_err(|error| Error::Leases(error.into()))
+    });
+    crew.begin(start, owners, &tasks.stop_token()).await?;
+    tasks.spawn("courier lanes", |stop| crew.run(stop));
     Ok(())
 }
 
-/// Tells the lanes how an earlier process left them.
-async fn load_kept(start: &Start, store: &Store, lanes: &Lanes) -> Result<(), StartError> {
+async fn is_shared(start: &Start, store: &Store) -> Result<bool, StartError> {
     let mut tries = start.tries();
     loop {
-        let read = tables::kept(store).await;
-        let Some(kept) = tries.settle(read, ReadError::is_transient).await? else {
-            continue;
-        };
-        for (destination, kept) in kept {
-            lanes.give_known(&destination, Input::Kept(kept));
+        let read = leases::tables::is_shared(store).await;
+        if let Some(is_shared) = tries.settle(read, ReadError::is_transient).await? {
+            return Ok(is_shared);
         }
-        return Ok(());
     }
+}
+
+fn member(config: &Config, store: &Store) -> Member {
+    let lanes = config.destinations.iter().map(|one| one.id.clone());
+    let intake = INTAKE.parse().ok();
+    Member {
+        store: store.clone(),
+        id: format!(
+            "{}-{:08x}",
+            config.name,
+            number_of_this_start() & 0xffff_ffff
+        ),
+        length: config.lease,
+        destinations: lanes.chain(intake).collect(),
+    }
+}
+
+/// Another one for every start, in every process.
+fn number_of_this_start() -> i64 {
+    let random = RandomState::new().hash_one(std::process::id());
+    i64::try_from(random >> 1).unwrap_or(i64::MAX)
 }
 
 /// Keeps gauges and `/status` up to date.

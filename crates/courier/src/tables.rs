@@ -331,6 +331,22 @@ pub(crate) async fn undelivered(
     rows.iter().map(read_undelivered).collect()
 }
 
+/// The next page of undelivered ones of a partition behind a place, up to another one.
+pub(crate) async fn undelivered_in(
+    store: &Store,
+    partition: i32,
+    after: i64,
+    last: i64,
+) -> Result<Vec<Undelivered>, ReadError> {
+    let sql = "select part, place, id, destination, dossier, due_at, opened_at, \
+         next_at, tries, charged, state, marks, escalated from courier_deliveries \
+         where state <> 1 and state <> 4 and part = $1 and place > $2 and place <= $3 \
+         order by part, place limit 2000";
+    let params = [partition.into(), after.into(), last.into()];
+    let rows = store.query(sql, params, UNDELIVERED_KINDS).await?;
+    rows.iter().map(read_undelivered).collect()
+}
+
 /// How the lanes stood when they last changed. What a newer version wrote and this one cannot read is
 /// left out: a lane then begins anew.
 pub(crate) async fn kept(store: &Store) -> Result<Vec<(DestinationId, Kept)>, ReadError> {

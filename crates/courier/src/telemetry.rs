@@ -28,13 +28,20 @@ const NO_ATTEMPT_FITS: &str = "lienthong_courier_no_attempt_fits_total";
 const UNKNOWN: &str = "lienthong_courier_unknown_outcomes_total";
 const RESOLVED: &str = "lienthong_courier_unknown_outcomes_resolved_total";
 const RETRIED_WRITES: &str = "lienthong_courier_verdict_retries_total";
+const LATE: &str = "lienthong_courier_late_verdicts_total";
 const DEAD_OPEN: &str = "lienthong_dead_letters_open";
 const DEAD: &str = "lienthong_dead_letters_recorded_total";
 const REDRIVEN: &str = "lienthong_dead_letters_redriven_total";
 
 /// Describes the metrics of this crate.
 pub fn describe_metrics() {
+    describe_warnings();
     crate::link::pull::describe_metrics();
+    crate::leases::telemetry::describe_metrics();
+    describe_counter!(
+        LATE,
+        "Attempts that ended after their lane had gone to another courier; nothing of them counts"
+    );
     describe_counter!(
         ATTEMPTS,
         "Attempts by destination and how the answer was classified"
@@ -73,6 +80,19 @@ pub fn describe_metrics() {
         LIMIT,
         "How many deliveries may be in flight now, found by trying"
     );
+    describe_counter!(
+        RETRIED_WRITES,
+        "Writes of verdicts taken again after a passing fault"
+    );
+    describe_gauge!(DEAD_OPEN, "Deliveries that need a person");
+    describe_counter!(
+        DEAD,
+        "Deliveries that became dead letters, by the class of the last attempt"
+    );
+    describe_counter!(REDRIVEN, "Dead letters sent on their way again");
+}
+
+fn describe_warnings() {
     describe_counter!(TRANSITIONS, "Breakers that opened or closed");
     describe_counter!(
         BUDGET_USED,
@@ -87,16 +107,6 @@ pub fn describe_metrics() {
         "Attempts of unknown outcome at destinations for which a repeat is not harmless"
     );
     describe_counter!(RESOLVED, "Unknown outcomes that became known");
-    describe_counter!(
-        RETRIED_WRITES,
-        "Writes of verdicts taken again after a passing fault"
-    );
-    describe_gauge!(DEAD_OPEN, "Deliveries that need a person");
-    describe_counter!(
-        DEAD,
-        "Deliveries that became dead letters, by the class of the last attempt"
-    );
-    describe_counter!(REDRIVEN, "Dead letters sent on their way again");
 }
 
 /// The figures of one lane, looked up once.
@@ -217,10 +227,9 @@ pub(crate) fn budget_used(about: &About, percent: u8) {
     counter!(BUDGET_USED, "destination" => name, "percent" => percent).increment(1);
 }
 
-/// Alarms that could not be written, because the store could not be read; the metric and the tracker's
-/// deadlines still show them.
-pub(crate) fn alarms_unwritten(destination: &DestinationId, number: usize) {
-    error!(%destination, number, "the budgets of deliveries were used up, and nobody could be told");
+/// The store could not be read, so nobody could be told of an alarm; it is told again soon.
+pub(crate) fn alarm_untold(destination: &DestinationId, delivery: domain::DeliveryId) {
+    warn!(%destination, %delivery, "an alarm could not be told; trying again");
 }
 
 /// After a failed attempt no further one fits before the deadline.
@@ -235,6 +244,47 @@ pub(crate) fn no_attempt_fits(verdict: &Verdict) {
 pub(crate) fn write_again(error: &store::CommitError) {
     counter!(RETRIED_WRITES).increment(1);
     warn!(error = %ErrorChain(error), "verdicts could not be written; trying again");
+}
+
+/// An attempt ended after its lane had gone to another courier, which sends the delivery again.
+pub(crate) fn late(verdict: &Verdict) {
+    let About {
+        destination, entry, ..
+    } = &verdict.about;
+    let (number, class) = (verdict.attempt.number, verdict.attempt.class.as_str());
+    warn!(%destination, delivery = %entry.id, attempt = number, class,
+        "the answer came after the lane had gone to another courier; it is kept here only");
+    counter!(LATE, "destination" => destination.to_string()).increment(1);
+}
+
+/// What another courier left in the outbox could not be published.
+pub(crate) fn sweep_again(error: &consumer::Error) {
+    warn!(error = %ErrorChain(error), "the outbox could not be looked through; trying again");
+}
+
+/// Lines of news were forgotten before this courier read them.
+pub(crate) fn news_missed() {
+    warn!("news of other couriers were missed; all lanes are given back and read anew");
+}
+
+/// Store or log were away when lanes were to be read or followed.
+pub(crate) fn follow_again(error: &store::ReadError) {
+    warn!(error = %ErrorChain(error), "new deliveries could not be looked for; trying again");
+}
+
+/// This courier folds the deliveries topic from now on.
+pub(crate) fn intake_begun(epoch: i64) {
+    info!(epoch, "reading the deliveries topic");
+}
+
+/// Reading could not be ended as it should; the store has the truth.
+pub(crate) fn intake_broke_off(error: &crate::Error) {
+    warn!(error = %ErrorChain(error), "reading the deliveries topic broke off");
+}
+
+/// Another courier folds the deliveries topic from now on.
+pub(crate) fn intake_ended() {
+    info!("no longer reading the deliveries topic; another courier does");
 }
 
 /// The undelivered ones of earlier runs are in their lanes.

@@ -1,8 +1,20 @@
 //! The one writer of what lanes learn: everything that waits goes into one transaction.
+//!
+//! Couriers that share a store write beside one another, each lane's reports under the guard of its
+//! lease. Reports of a lane that another courier has claimed meanwhile are left out: their deliveries
+//! are the other's, and what this one learned of them is a fact for the log lines alone.
+//!
+//! All couriers share one outbox. Each publishes what it wrote itself; what one leaves behind, because
+//! it was killed between commit and publishing, is published by whoever folds: rows that stood there at
+//! two looks, one length of a lease apart. Nobody needs to know who is alive for that, and what a slow
+//! one publishes as well is dropped by every reader, for the ids are the same.
 
 mod outcomes;
 mod rows;
 
+use std::collections::BTreeSet;
+use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use consumer::{Outbox, Publisher, Start};
@@ -10,7 +22,7 @@ use domain::{Attempt, DestinationId, DossierKey, StepId};
 use jiff::Timestamp;
 use log::{Record, Topic};
 use runtime::Clock;
-use store::{CommitError, Fence, Write};
+use store::{CommitError, Fence, Guard, Write};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio::{join, select};
@@ -19,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::entry::{Entry, Millis, Place};
 use crate::lane::{Kept, Ruling};
+use crate::leases::tables::guard;
+use crate::leases::{Lease, Token};
 use crate::telemetry;
 
 pub(crate) use outcomes::outcome_record;
@@ -62,6 +76,18 @@ pub(crate) enum Report {
         /// How it stands.
         kept: Kept,
     },
+    /// Everything before it is durable, or was refused because the lane is another courier's.
+    Settled {
+        /// Told then.
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// What a lane reports under its lease.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) reports: Vec<Report>,
 }
 
 /// The end of one attempt.
@@ -83,8 +109,8 @@ pub(crate) struct About {
 }
 
 /// Reports on their way to the writer: lanes wait when the store does not keep up.
-pub(crate) type Sender = mpsc::Sender<Vec<Report>>;
-type Receiver = mpsc::Receiver<Vec<Report>>;
+pub(crate) type Sender = mpsc::Sender<Batch>;
+type Receiver = mpsc::Receiver<Batch>;
 
 /// Writes verdicts and publishes their outcomes.
 pub(crate) struct Verdicts {
@@ -94,8 +120,23 @@ pub(crate) struct Verdicts {
 
 struct Writer {
     outbox: Outbox,
-    epoch: i64,
+    ground: Ground,
     clock: Clock,
+}
+
+/// What keeps writers of verdicts apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ground {
+    /// One process has the store: the group's epoch.
+    Alone {
+        /// As it was taken over.
+        epoch: i64,
+    },
+    /// Several have it: the lease of each lane.
+    Shared {
+        /// How long a row of the outbox may stand before somebody else publishes it.
+        patience: Duration,
+    },
 }
 
 /// The group of the verdicts: its own epoch and outbox, apart from the consumer's.
@@ -121,11 +162,11 @@ impl Verdict {
 // === impl Verdicts ===
 
 impl Verdicts {
-    pub(crate) fn new(outbox: Outbox, epoch: i64, clock: Clock) -> (Self, Sender) {
+    pub(crate) fn new(outbox: Outbox, ground: Ground, clock: Clock) -> (Self, Sender) {
         let (sender, incoming) = mpsc::channel(BATCHES_WAITING);
         let writer = Writer {
             outbox,
-            epoch,
+            ground,
             clock,
         };
         let verdicts = Self { incoming, writer };
@@ -149,7 +190,13 @@ impl Verdicts {
             drop(publisher);
             written
         };
-        let (written, published) = join!(writing, writer.outbox.publish_all(queue));
+        let publishing = async {
+            select! {
+                published = writer.outbox.publish_all(queue) => published.map_err(Error::from),
+                swept = writer.sweep(stop) => swept,
+            }
+        };
+        let (written, published) = join!(writing, publishing);
         published?;
         written?;
         Ok(writer.outbox.settle().await?)
@@ -159,15 +206,24 @@ impl Verdicts {
 // === impl Writer ===
 
 impl Writer {
+    /// Publishes what is left of earlier runs. Where others write too, there is always something left.
     async fn recover(&self, start: &Start) -> Result<(), Error> {
         let mut tries = start.tries();
         loop {
-            let tried = self.outbox.recover().await;
+            let tried = match self.ground {
+                Ground::Alone { .. } => self.outbox.recover().await,
+                Ground::Shared { .. } => self.recover_once().await,
+            };
             let passes = consumer::Error::is_transient;
             if let Some(()) = tries.settle(tried, passes).await? {
                 return Ok(());
             }
         }
+    }
+
+    async fn recover_once(&self) -> Result<(), consumer::Error> {
+        let standing = self.outbox.sweep(&BTreeSet::new()).await?;
+        self.outbox.sweep(&standing).await.map(drop)
     }
 
     async fn write_all(
@@ -185,8 +241,7 @@ impl Writer {
                     if received == 0 {
                         return Ok(());
                     }
-                    let reports: Vec<Report> = batches.drain(..).flatten().collect();
-                    if !self.write(reports, publisher).await? {
+                    if !self.write(std::mem::take(&mut batches), publisher).await? {
                         return Ok(());
                     }
                 }
@@ -196,20 +251,43 @@ impl Writer {
         }
     }
 
-    async fn write(&self, reports: Vec<Report>, publisher: &Publisher) -> Result<bool, Error> {
-        let outcomes: Vec<Record> = reports.iter().filter_map(outcomes::of).collect();
-        let outgoing = if outcomes.is_empty() {
-            Vec::new()
-        } else {
-            vec![(Topic::Outcomes, outcomes)]
+    /// Publishes what a courier that was killed left behind.
+    async fn sweep(&self, stop: &CancellationToken) -> Result<(), Error> {
+        let Ground::Shared { patience } = self.ground else {
+            return pending().await;
         };
-        let ids = self.commit(&reports, &outgoing).await?;
-        for report in reports {
+        let mut standing = BTreeSet::new();
+        loop {
+            if stop.run_until_cancelled(sleep(patience)).await.is_none() {
+                return pending().await;
+            }
+            match self.outbox.sweep(&standing).await {
+                Ok(left) => standing = left,
+                Err(error) if error.is_transient() => telemetry::sweep_again(&error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn write(&self, mut batches: Vec<Batch>, publisher: &Publisher) -> Result<bool, Error> {
+        let (ids, outgoing) = loop {
+            let outcomes: Vec<Record> = reports(&batches).filter_map(outcomes::of).collect();
+            let outgoing = if outcomes.is_empty() {
+                Vec::new()
+            } else {
+                vec![(Topic::Outcomes, outcomes)]
+            };
+            match self.commit(&batches, &outgoing).await? {
+                Ok(ids) => break (ids, outgoing),
+                Err(refused) => leave_out(&mut batches, &refused),
+            }
+        };
+        for report in batches.into_iter().flat_map(|batch| batch.reports) {
             match report {
                 Report::Verdict(verdict) => telemetry::ruled(&verdict),
                 Report::Alarm { about, percent, .. } => telemetry::budget_used(&about, percent),
                 Report::Resolved { about, arrived, .. } => telemetry::resolved(&about, arrived),
-                Report::Claimed { done, .. } => {
+                Report::Claimed { done, .. } | Report::Settled { done } => {
                     let _ = done.send(());
                 }
                 Report::Kept { .. } => {}
@@ -219,35 +297,87 @@ impl Writer {
     }
 
     /// Writes the same rows until they are durable: a verdict is never lost because the store was
-    /// away, and the delivery is not sent again for that. Writing them twice changes nothing.
+    /// away, and the delivery is not sent again for that. Writing them twice changes nothing. The inner
+    /// error: the leases that are over; nothing was written.
     async fn commit(
         &self,
-        reports: &[Report],
+        batches: &[Batch],
         outgoing: &[(Topic, Vec<Record>)],
-    ) -> Result<Vec<i64>, Error> {
-        let ops = rows::ops(reports);
+    ) -> Result<Result<Vec<i64>, Leases>, Error> {
+        let ops = rows::ops(reports(batches));
+        let leases: Leases = match self.ground {
+            Ground::Alone { .. } => Leases::new(),
+            Ground::Shared { .. } => batches.iter().map(Batch::key).collect(),
+        };
+        let guards = leases
+            .iter()
+            .map(|(lane, token)| guard(lane.as_str(), *token));
+        let guards: Vec<Guard> = guards.collect();
         let mut pause = FIRST_PAUSE;
         loop {
-            let fence = Fence {
-                group: GROUP,
-                epoch: self.epoch,
-                moves: Vec::new(),
-            };
-            let mut write = Write::new(fence, self.clock.now().as_millisecond());
+            let mut write = Write::new(self.fence(), self.clock.now().as_millisecond());
             write.ops = ops.clone();
+            write.guards = guards.clone();
             match self.outbox.commit(write, outgoing).await {
-                Ok(ids) => return Ok(ids),
+                Ok(ids) => return Ok(Ok(ids)),
+                Err(CommitError::Guarded { failed }) => {
+                    let refused = leases.into_iter().enumerate();
+                    let refused = refused.filter(|(place, _)| failed.contains(place));
+                    return Ok(Err(refused.map(|(_, lease)| lease).collect()));
+                }
                 Err(error @ CommitError::Transient { .. }) => telemetry::write_again(&error),
-                Err(
-                    error @ (CommitError::Fenced { .. }
-                    | CommitError::Guarded { .. }
-                    | CommitError::Fatal(_)),
-                ) => {
+                Err(error @ (CommitError::Fenced { .. } | CommitError::Fatal(_))) => {
                     return Err(Error::Verdicts(error));
                 }
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    fn fence(&self) -> Fence {
+        match self.ground {
+            Ground::Alone { epoch } => Fence {
+                group: GROUP,
+                epoch,
+                moves: Vec::new(),
+            },
+            Ground::Shared { .. } => Fence::shared(GROUP),
+        }
+    }
+}
+
+/// In the order of the guarded rows.
+type Leases = BTreeSet<(DestinationId, Token)>;
+
+fn reports(batches: &[Batch]) -> impl Iterator<Item = &Report> {
+    batches.iter().flat_map(|batch| &batch.reports)
+}
+
+fn leave_out(batches: &mut Vec<Batch>, refused: &Leases) {
+    batches.retain_mut(|batch| {
+        if !refused.contains(&batch.key()) {
+            return true;
+        }
+        for report in batch.reports.drain(..) {
+            match report {
+                Report::Verdict(verdict) => telemetry::late(&verdict),
+                Report::Settled { done } => {
+                    let _ = done.send(());
+                }
+                // Without an answer to its claim a lane does not send.
+                Report::Claimed { .. } => {}
+                Report::Resolved { .. } | Report::Alarm { .. } | Report::Kept { .. } => {}
+            }
+        }
+        false
+    });
+}
+
+// === impl Batch ===
+
+impl Batch {
+    fn key(&self) -> (DestinationId, Token) {
+        (self.lease.destination.clone(), self.lease.token)
     }
 }

@@ -1,10 +1,14 @@
+use std::collections::BTreeMap;
+
 use calendar::{Calendar, WorkingTime};
 use domain::DestinationId;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use store::{Kind, ReadError, Store};
 
 use crate::entry::Millis;
 use crate::lane::{Counts, Hold, Lane, Line};
+use crate::tables::State;
 
 /// How a lane stands, as it is shown.
 #[derive(Clone, Debug)]
@@ -32,6 +36,30 @@ pub(crate) struct HoldView {
     pub(crate) until: Option<Timestamp>,
     /// Whether the lane rests as a whole.
     pub(crate) is_rest: bool,
+}
+
+/// What has not arrived, by destination, as the store has it: of those under way it does not tell.
+pub(crate) async fn waiting(
+    store: &Store,
+) -> Result<BTreeMap<String, (Counts, Option<Millis>)>, ReadError> {
+    let sql = "select destination, state, cast(count(*) as bigint), min(opened_at) \
+         from courier_deliveries where state <> 1 and state <> 4 group by destination, state";
+    let kinds = &[Kind::Text, Kind::Int, Kind::Int, Kind::Int];
+    let mut found: BTreeMap<String, (Counts, Option<Millis>)> = BTreeMap::new();
+    for row in store.query(sql, [], kinds).await? {
+        let (counts, oldest) = found.entry(row.text(0)?.to_owned()).or_default();
+        let number = usize::try_from(row.int(2)?).unwrap_or(usize::MAX);
+        match State::from_row(row.int(1)?) {
+            State::Dead => counts.dead += number,
+            State::Unknown => counts.unknown += number,
+            State::Pending | State::Claimed | State::Delivered | State::Discarded => {
+                counts.queued += number;
+            }
+        }
+        let opened_at = Millis(row.int(3)?);
+        *oldest = Some(oldest.map_or(opened_at, |oldest| oldest.min(opened_at)));
+    }
+    Ok(found)
 }
 
 // === impl LaneView ===
@@ -64,6 +92,42 @@ impl LaneView {
             lag: WorkingTime::ZERO,
             limit: 0,
             hold: Some(HoldView::of(&Hold::Paused { reason }, None)),
+        }
+    }
+
+    /// How a lane stands that another courier has, as far as the store tells. Its lag is not counted.
+    pub(crate) fn elsewhere(
+        destination: &DestinationId,
+        owner: Option<&str>,
+        counts: Counts,
+        oldest: Option<Millis>,
+    ) -> Self {
+        let reason = match owner {
+            Some(owner) => format!("held by {owner}"),
+            None => "held by no courier; the next one to look takes it".to_owned(),
+        };
+        Self {
+            counts,
+            oldest,
+            hold: Some(HoldView {
+                word: "elsewhere",
+                reason,
+                until: None,
+                is_rest: false,
+            }),
+            ..Self::gone(destination)
+        }
+    }
+
+    /// Of a lane that is at work here no more.
+    pub(crate) fn gone(destination: &DestinationId) -> Self {
+        Self {
+            destination: destination.clone(),
+            counts: Counts::default(),
+            oldest: None,
+            lag: WorkingTime::ZERO,
+            limit: 0,
+            hold: None,
         }
     }
 

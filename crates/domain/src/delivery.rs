@@ -156,7 +156,16 @@ impl From<[u8; 16]> for RecordId {
 
 impl fmt::Display for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = self.0.map(|byte| {
+            let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+            [digit(byte >> 4), digit(byte & 15)]
+        });
+        let mut text = [0; 32];
+        for (place, digit) in text.iter_mut().zip(digits.as_flattened()) {
+            *place = *digit as u8;
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

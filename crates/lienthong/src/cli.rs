@@ -388,7 +388,7 @@ pub struct BenchCourierArgs {
     #[arg(long)]
     pub bare: bool,
     /// Only these parts.
-    #[arg(long, value_delimiter = ',', value_parser = ["throughput", "healthy", "parked", "move", "drain"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["throughput", "healthy", "parked", "move", "drain", "horizons"])]
     pub only: Vec<String>,
     /// How many pairs of runs tell what a faulty destination does to its neighbours.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]

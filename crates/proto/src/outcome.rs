@@ -53,6 +53,19 @@ fn kind_to_wire(kind: OutcomeKind) -> Kind {
             event_id: event.1.into(),
             reason: reason.to_string(),
         }),
+        kind @ (OutcomeKind::AttemptFailed { .. }
+        | OutcomeKind::Delivered { .. }
+        | OutcomeKind::DeadLettered { .. }
+        | OutcomeKind::Unknown { .. }) => attempt_to_wire(kind),
+        kind @ (OutcomeKind::Redriven { .. }
+        | OutcomeKind::Settled { .. }
+        | OutcomeKind::Discarded { .. }
+        | OutcomeKind::BudgetUsed { .. }) => word_to_wire(kind),
+    }
+}
+
+fn attempt_to_wire(kind: OutcomeKind) -> Kind {
+    match kind {
         OutcomeKind::AttemptFailed {
             delivery,
             step,
@@ -88,12 +101,6 @@ fn kind_to_wire(kind: OutcomeKind) -> Kind {
             destination: destination.into(),
             attempt: Some(attempt.into()),
         }),
-        OutcomeKind::Redriven {
-            delivery,
-            step,
-            destination,
-            reason,
-        } => redriven(delivery, step, destination, reason),
         OutcomeKind::Unknown {
             delivery,
             step,
@@ -105,14 +112,18 @@ fn kind_to_wire(kind: OutcomeKind) -> Kind {
             destination: destination.into(),
             attempt: Some(attempt.into()),
         }),
-        kind @ (OutcomeKind::Settled { .. }
-        | OutcomeKind::Discarded { .. }
-        | OutcomeKind::BudgetUsed { .. }) => later_to_wire(kind),
+        kind => word_to_wire(kind),
     }
 }
 
-fn later_to_wire(kind: OutcomeKind) -> Kind {
+fn word_to_wire(kind: OutcomeKind) -> Kind {
     match kind {
+        OutcomeKind::Redriven {
+            delivery,
+            step,
+            destination,
+            reason,
+        } => redriven(delivery, step, destination, reason),
         OutcomeKind::Settled {
             delivery,
             step,
@@ -196,6 +207,19 @@ fn kind_from_wire(kind: Kind) -> Result<OutcomeKind, InvalidField> {
                 FactReason::from_word,
             )?,
         },
+        kind @ (Kind::AttemptFailed(_)
+        | Kind::Delivered(_)
+        | Kind::DeadLettered(_)
+        | Kind::Redriven(_)
+        | Kind::OutcomeUnknown(_)
+        | Kind::Settled(_)
+        | Kind::Discarded(_)
+        | Kind::BudgetUsed(_)) => return delivery_from_wire(kind),
+    })
+}
+
+fn delivery_from_wire(kind: Kind) -> Result<OutcomeKind, InvalidField> {
+    Ok(match kind {
         Kind::AttemptFailed(failed) => OutcomeKind::AttemptFailed {
             delivery: parse("outcome.attempt_failed.delivery", &failed.delivery)?,
             step: parse("outcome.attempt_failed.step", &failed.step)?,
@@ -246,6 +270,10 @@ fn kind_from_wire(kind: Kind) -> Result<OutcomeKind, InvalidField> {
             destination: parse("outcome.budget_used.destination", &used.destination)?,
             percent: used.percent,
         },
+        kind @ (Kind::DossierHeld(_)
+        | Kind::DossierReleased(_)
+        | Kind::DossierEnded(_)
+        | Kind::FactKept(_)) => return kind_from_wire(kind),
     })
 }
 

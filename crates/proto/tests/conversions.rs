@@ -117,6 +117,47 @@ prop_compose! {
     }
 }
 
+fn waiting_kind(
+    (delivery, step, destination): (DeliveryId, domain::StepId, domain::DestinationId),
+    attempt: Attempt,
+    text: String,
+    which: usize,
+) -> OutcomeKind {
+    match which {
+        8 => OutcomeKind::Unknown {
+            delivery,
+            step,
+            destination,
+            attempt,
+        },
+        9 => OutcomeKind::Settled {
+            delivery,
+            step,
+            destination,
+            arrived: which % 2 == 0,
+            reason: text,
+        },
+        10 => OutcomeKind::Discarded {
+            delivery,
+            step,
+            destination,
+            reason: text,
+        },
+        11 => OutcomeKind::BudgetUsed {
+            delivery,
+            step,
+            destination,
+            percent: 80,
+        },
+        _ => OutcomeKind::Redriven {
+            delivery,
+            step,
+            destination,
+            reason: text,
+        },
+    }
+}
+
 fn outcome_kind() -> impl Strategy<Value = OutcomeKind> {
     let step: domain::StepId = "residence".parse().unwrap();
     let destination: domain::DestinationId = "demo-police".parse().unwrap();
@@ -158,37 +199,7 @@ fn outcome_kind() -> impl Strategy<Value = OutcomeKind> {
                 destination,
                 attempt,
             },
-            8 => OutcomeKind::Unknown {
-                delivery,
-                step,
-                destination,
-                attempt,
-            },
-            9 => OutcomeKind::Settled {
-                delivery,
-                step,
-                destination,
-                arrived: word % 2 == 0,
-                reason: text,
-            },
-            10 => OutcomeKind::Discarded {
-                delivery,
-                step,
-                destination,
-                reason: text,
-            },
-            11 => OutcomeKind::BudgetUsed {
-                delivery,
-                step,
-                destination,
-                percent: 80,
-            },
-            _ => OutcomeKind::Redriven {
-                delivery,
-                step,
-                destination,
-                reason: text,
-            },
+            _ => waiting_kind((delivery, step, destination), attempt, text, which),
         }
     })
 }

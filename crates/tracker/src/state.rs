@@ -227,6 +227,7 @@ impl State {
             OutcomeKind::DossierReleased => self.hold = None,
             OutcomeKind::DossierEnded { end, ended_at } => self.end = Some((end, ended_at)),
             OutcomeKind::FactKept { .. }
+            | OutcomeKind::Settled { arrived: false, .. }
             | OutcomeKind::BudgetUsed { .. }
             | OutcomeKind::Discarded { .. } => {}
             OutcomeKind::AttemptFailed {
@@ -259,30 +260,25 @@ impl State {
                 step,
                 destination,
                 ..
-            } => {
-                let handover = self.handover(&step, delivery, &destination);
-                handover.tried(DeliveryState::Dead);
-            }
+            } => self
+                .handover(&step, delivery, &destination)
+                .tried(DeliveryState::Dead),
             OutcomeKind::Redriven {
                 delivery,
                 step,
                 destination,
                 ..
-            } => {
-                self.handover(&step, delivery, &destination).state = DeliveryState::Pending;
-            }
+            } => self.handover(&step, delivery, &destination).state = DeliveryState::Pending,
             OutcomeKind::Settled {
                 delivery,
                 step,
                 destination,
-                arrived,
+                arrived: true,
                 ..
             } => {
                 let handover = self.handover(&step, delivery, &destination);
-                if arrived {
-                    handover.state = DeliveryState::Delivered;
-                    handover.delivered_at = Some(outcome.at);
-                }
+                handover.state = DeliveryState::Delivered;
+                handover.delivered_at = Some(outcome.at);
             }
         }
     }

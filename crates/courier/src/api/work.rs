@@ -150,7 +150,8 @@ impl Api {
     }
 
     async fn view(&self, destination: &DestinationId) -> Result<LaneView, Status> {
-        let views = self.lanes.views().await;
+        let views = self.lanes.all_views(&self.store).await;
+        let views = views.map_err(|error| unreadable(&error))?;
         let found = views
             .into_iter()
             .find(|view| view.destination == *destination);

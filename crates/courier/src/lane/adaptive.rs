@@ -14,6 +14,7 @@ use super::breaker::Sign;
 #[derive(Debug)]
 pub(crate) struct Adaptive {
     cap: f64,
+    is_fixed: bool,
     limit: f64,
     /// Doubles while nothing speaks against it.
     rising: bool,
@@ -60,12 +61,23 @@ impl Adaptive {
         let cap = (cap as f64).max(1.0);
         Self {
             cap,
+            is_fixed: false,
             limit: START.min(cap),
             rising: true,
             fastest: None,
             round: Round::default(),
             phase: Phase::Working,
             rounds: 0,
+        }
+    }
+
+    /// A limit that stays at its cap: nobody is called, so nobody can be overburdened.
+    pub(crate) fn fixed(cap: usize) -> Self {
+        let adaptive = Self::new(cap);
+        Self {
+            is_fixed: true,
+            limit: adaptive.cap,
+            ..adaptive
         }
     }
 
@@ -76,6 +88,9 @@ impl Adaptive {
 
     /// Goes on from a limit that an earlier run had found.
     pub(crate) fn restore(&mut self, limit: usize) {
+        if self.is_fixed {
+            return;
+        }
         self.limit = (limit as f64).clamp(1.0, self.cap);
         self.rising = false;
     }
@@ -83,7 +98,11 @@ impl Adaptive {
     /// Another cap, by an operator; the limit follows at once.
     pub(crate) fn set_cap(&mut self, cap: usize) {
         self.cap = (cap as f64).max(1.0);
-        self.limit = self.limit.min(self.cap);
+        self.limit = if self.is_fixed {
+            self.cap
+        } else {
+            self.limit.min(self.cap)
+        };
     }
 
     /// After a breaker closed: begins with one and doubles, so that a destination that has just come
@@ -97,6 +116,9 @@ impl Adaptive {
 
     /// Counts an answer; `in_flight` with it.
     pub(crate) fn answered(&mut self, sign: Sign, took: Duration, in_flight: usize) {
+        if self.is_fixed {
+            return;
+        }
         if let Phase::Draining(after) = self.phase
             && in_flight <= self.limit()
         {

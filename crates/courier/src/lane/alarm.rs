@@ -16,6 +16,8 @@ pub(crate) struct Alarm {
     pub(crate) at: Millis,
 }
 
+/// So many are told at once; the others follow at once.
+const AT_ONCE: usize = 256;
 /// Levels at which somebody is told.
 const LEVELS: [u8; 3] = [50, 80, 100];
 
@@ -25,11 +27,13 @@ impl Lane {
     /// The alarms that are due; each level of each delivery once.
     pub(crate) fn take_alarms(&mut self, now: Millis) -> Vec<Alarm> {
         let mut alarms = Vec::new();
-        while let Some(mut entry) = self.line.due_alarm(now) {
+        while alarms.len() < AT_ONCE
+            && let Some(mut entry) = self.line.due_alarm(now)
+        {
             let reached = |level: &u8| reached_at(&self.setup.calendar, &entry, *level) <= now;
-            let passed = LEVELS.into_iter().filter(|level| *level > entry.announced);
+            let mut passed = LEVELS.into_iter().filter(|level| *level > entry.announced);
             // After a long absence the highest level alone is told.
-            let Some(percent) = passed.filter(reached).next_back() else {
+            let Some(percent) = passed.rfind(reached) else {
                 self.line.set_alarm(entry.id, None, entry.announced);
                 continue;
             };
@@ -40,6 +44,13 @@ impl Lane {
             self.line.set_alarm(entry.id, next, percent);
         }
         alarms
+    }
+
+    /// An alarm could not be told: it is due again soon.
+    pub(crate) fn tell_later(&mut self, alarm: &Alarm, at: Millis) {
+        let before = LEVELS.into_iter().rfind(|level| *level < alarm.percent);
+        self.line
+            .set_alarm(alarm.entry.id, Some(at), before.unwrap_or(0));
     }
 
     /// What had passed before a delivery came here is nothing to tell.

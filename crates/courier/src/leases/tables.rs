@@ -14,6 +14,7 @@ use store::{
 
 use crate::entry::Millis;
 use crate::leases::Token;
+use crate::news::NEWS;
 
 /// Who holds which lane, and until when.
 pub(crate) static LANES: Table = Table {
@@ -42,6 +43,7 @@ pub(crate) static SCHEMA: Schema = Schema {
         steps: &[
             Step::CreateClustered(&LANES),
             Step::CreateClustered(&INSTANCES),
+            Step::CreateClustered(&NEWS),
             Step::Each {
                 sqlite: "create view courier_clock as \
                          select cast(unixepoch('subsec') * 1000 as integer) as now_ms, 0 as shared",
@@ -213,6 +215,13 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Whether other processes can have the store open too.
+pub(crate) async fn is_shared(store: &Store) -> Result<bool, ReadError> {
+    let sql = "select shared from courier_clock";
+    let rows = store.query(sql, [], &[Kind::Int]).await?;
+    rows.first().map_or(Ok(false), |row| Ok(row.int(0)? != 0))
+}
+
 // === impl View ===
 
 impl View {
@@ -229,6 +238,13 @@ impl View {
         let alive = |(_, seen_at): &&(String, Millis)| seen_at.plus(length) > self.now;
         let alive = self.instances.iter().filter(alive);
         alive.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Who holds which lane now.
+    pub(crate) fn owners(&self) -> BTreeMap<String, String> {
+        let held = self.lanes.iter().filter(|(_, row)| row.is_held(self.now));
+        held.map(|(lane, row)| (lane.clone(), row.owner.clone()))
+            .collect()
     }
 
     fn add(&mut self, row: &Row) -> Result<(), ReadError> {

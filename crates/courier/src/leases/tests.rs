@@ -1,5 +1,6 @@
 //! Two and three couriers on one store, whose clock the tests hold.
 
+mod planted;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -2,7 +2,7 @@ use bytes::{Bytes, BytesMut};
 use dial::{Connector, Protocol};
 use domain::AttemptClass;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response};
 use hyper_util::client::legacy::Client;
@@ -109,6 +109,9 @@ impl Post {
     /// The body as far as it may be read, in a part of the attempt's time; the status counts whatever
     /// becomes of the rest.
     async fn read_body(&self, body: Incoming) -> Bytes {
+        if body.is_end_stream() {
+            return Bytes::new();
+        }
         if self.reader.has_rules() {
             let head = timeout(self.patience.real() / PART_FOR_BODY, head_of(body)).await;
             return head.ok().flatten().unwrap_or_default();

@@ -8,7 +8,7 @@ use store::{Op, Row, Table};
 
 use crate::controls::Controls;
 use crate::engine::Arrival;
-use crate::entry::{Entry, Millis};
+use crate::entry::{Entry, Millis, Place};
 use crate::sidelines::Sidelines;
 use crate::tables::DELIVERIES;
 
@@ -37,6 +37,8 @@ pub(crate) struct News {
     pub(crate) controls: BTreeMap<DestinationId, Controls>,
     pub(crate) sidelines: Option<Arc<Sidelines>>,
     pub(crate) jobs_changed: bool,
+    /// Of the deliveries that changed, for couriers that hold their lanes elsewhere.
+    pub(crate) places: Vec<Place>,
 }
 
 pub(super) fn upsert(ops: &mut Vec<Op>, table: &'static Table, rows: Vec<Row>) {
@@ -74,6 +76,7 @@ pub(super) fn settled(entry: Entry, arrived: bool) -> Op {
 
 impl News {
     pub(super) fn arrives(&mut self, destination: &DestinationId, entry: Entry) {
+        self.places.push(entry.place);
         let arrival = Arrival {
             entry,
             payload: None,
@@ -85,12 +88,14 @@ impl News {
     }
 
     pub(super) fn gone(&mut self, destination: &DestinationId, entry: Entry) {
+        self.places.push(entry.place);
         let gone = (entry.id, entry.opened_at);
         let discarded = self.discarded.entry(destination.clone());
         discarded.or_default().push(gone);
     }
 
     pub(super) fn settled(&mut self, destination: &DestinationId, entry: Entry, arrived: bool) {
+        self.places.push(entry.place);
         let settled = self.settled.entry(destination.clone());
         settled.or_default().push((entry, arrived));
     }

@@ -38,7 +38,7 @@ pub(super) fn of(report: &Report) -> Option<Record> {
             let level = percent.to_string();
             Some(record(about, "budget-used", &level, at.timestamp(), kind))
         }
-        Report::Claimed { .. } | Report::Kept { .. } => None,
+        Report::Claimed { .. } | Report::Kept { .. } | Report::Settled { .. } => None,
     }
 }
 

@@ -23,7 +23,7 @@ enum Change<'a> {
 
 /// One change of state per delivery, the last one: a failed try and the success after it may wait for
 /// the same transaction. Every failed attempt is kept.
-pub(super) fn ops(reports: &[Report]) -> Vec<Op> {
+pub(super) fn ops<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Vec<Op> {
     let mut last = BTreeMap::new();
     let (mut attempts, mut alarms) = (Vec::new(), BTreeMap::new());
     let mut kept = BTreeMap::new();
@@ -51,6 +51,7 @@ pub(super) fn ops(reports: &[Report]) -> Vec<Op> {
             } => {
                 kept.insert(destination.as_str(), state);
             }
+            Report::Settled { .. } => {}
         }
     }
     let mut ops = changes(last);

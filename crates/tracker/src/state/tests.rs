@@ -304,3 +304,5 @@ proptest! {
         }
     }
 }
+
+mod late;

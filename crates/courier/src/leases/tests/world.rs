@@ -14,6 +14,8 @@ pub(super) struct World {
     config: Config,
     _directory: Option<TempDir>,
     pub(super) schema: Option<String>,
+    /// Of each store that is opened.
+    pub(super) wrap: fn(Store) -> Store,
 }
 
 impl World {
@@ -23,6 +25,7 @@ impl World {
             config: Config::sqlite(directory.path().join("store.db")),
             _directory: Some(directory),
             schema: None,
+            wrap: |store| store,
         }
     }
 
@@ -41,6 +44,7 @@ impl World {
             config: Config::postgres(url?, schema.clone()),
             _directory: None,
             schema: Some(schema),
+            wrap: |store| store,
         })
     }
 
@@ -55,7 +59,7 @@ impl World {
                 None => stores[0].clone(),
             });
         }
-        stores
+        stores.into_iter().map(self.wrap).collect()
     }
 
     /// The same, and from now on time stands still but for [`tick`], and the store counts as shared.

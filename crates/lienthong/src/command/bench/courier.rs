@@ -9,6 +9,7 @@ mod endpoint;
 mod far;
 mod ground;
 mod healthy;
+mod horizons;
 mod load;
 mod parked;
 mod report;
@@ -147,6 +148,11 @@ impl CourierBench {
         if wants("throughput") {
             figures.splice(0..0, cells::measure(self).await?);
         }
+        let mut horizons = Vec::new();
+        if self.far.is_some() && wants("horizons") {
+            horizons = horizons::compare()?;
+            figures.extend(horizons::figures(&horizons));
+        }
         Ok(Report {
             machine: super::machine::describe(steal),
             setting: Setting {
@@ -159,6 +165,7 @@ impl CourierBench {
                 rate: self.rate,
             },
             figures,
+            horizons,
             skipped,
         })
     }

@@ -150,7 +150,10 @@ impl Post {
 fn headers(parcel: &Parcel) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let usual = proto::cloud_event_headers(&parcel.delivery);
-    for (name, value) in usual.into_iter().chain(parcel.headers.iter().cloned()) {
+    let usual = usual
+        .into_iter()
+        .map(|(name, value)| (name, value.into_owned()));
+    for (name, value) in usual.chain(parcel.headers.iter().cloned()) {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(HeaderName::from_static(name), value);
         }

@@ -1,3 +1,4 @@
+use courier::HorizonRow;
 use serde::Serialize;
 
 use crate::{
@@ -14,6 +15,9 @@ pub(super) struct Report {
     pub(super) machine: Machine,
     pub(super) setting: Setting,
     pub(super) figures: Vec<Row>,
+    /// A destination away over a weekend, here and at others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) horizons: Vec<HorizonRow>,
     /// What was left out, and why.
     pub(super) skipped: Vec<String>,
 }
@@ -106,6 +110,7 @@ impl Report {
             let rows: Vec<_> = others.into_iter().map(|row| row.figure.cells()).collect();
             output::table(HEADINGS, &rows);
         }
+        super::horizons::print(&self.horizons);
         for skipped in &self.skipped {
             output::line(format_args!("left out: {skipped}"));
         }

@@ -1,0 +1,123 @@
+//! What an answer means: for the delivery, and for the destination as a whole.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use calendar::Calendar;
+use domain::AttemptClass;
+
+use super::Setup;
+use super::breaker::Sign;
+use crate::answer::Answer;
+use crate::entry::{Entry, Millis};
+
+/// What becomes of a delivery after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ruling {
+    /// It has arrived.
+    Delivered,
+    /// It is tried again.
+    Again {
+        /// Not before.
+        at: Millis,
+    },
+    /// Nobody knows whether it has arrived, and it must not be sent again for that.
+    Unknown,
+    /// It needs a person.
+    Dead,
+}
+
+/// What an answer says of the destination as a whole.
+pub(super) fn sign(answer: &Answer) -> Sign {
+    match answer.class {
+        AttemptClass::Retryable if answer.is_overload => Sign::Overloaded,
+        AttemptClass::Retryable => Sign::Failed,
+        AttemptClass::Timeout => Sign::Silent,
+        AttemptClass::Unreachable | AttemptClass::Blocked => Sign::Away,
+        AttemptClass::Accepted
+        | AttemptClass::Duplicate
+        | AttemptClass::Permanent
+        | AttemptClass::OutOfOrder
+        | AttemptClass::NeedsPerson
+        | AttemptClass::Unclear => Sign::Works,
+    }
+}
+
+/// Whether an attempt counts against the retry plan: it reached the destination and failed there.
+pub(super) fn is_charged(class: AttemptClass) -> bool {
+    match class {
+        AttemptClass::Retryable
+        | AttemptClass::Timeout
+        | AttemptClass::OutOfOrder
+        | AttemptClass::Unclear => true,
+        AttemptClass::Unreachable | AttemptClass::Blocked => false,
+        AttemptClass::Accepted
+        | AttemptClass::Duplicate
+        | AttemptClass::Permanent
+        | AttemptClass::NeedsPerson => false,
+    }
+}
+
+pub(super) fn budget(calendar: &Calendar, entry: &Entry, now: Millis) -> Duration {
+    let left = calendar.budget(now.timestamp(), entry.due_at.timestamp());
+    left.to_duration()
+}
+
+pub(super) fn first_query(setup: &Setup, now: Millis) -> Millis {
+    if setup.queryable {
+        now.plus(setup.timeout)
+    } else {
+        Millis::MAX
+    }
+}
+
+pub(super) fn rule(
+    setup: &Setup,
+    entry: &Entry,
+    answer: &Answer,
+    is_open: bool,
+    now: Millis,
+    budget: Duration,
+) -> Ruling {
+    let plan = &setup.plan;
+    let charged = !is_open && is_charged(answer.class);
+    if answer.class.is_success() {
+        return Ruling::Delivered;
+    }
+    if matches!(
+        answer.class,
+        AttemptClass::Permanent | AttemptClass::NeedsPerson
+    ) {
+        return Ruling::Dead;
+    }
+    if answer.may_have_arrived && !setup.idempotent {
+        return Ruling::Unknown;
+    }
+    let number = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+    let wait = if charged {
+        plan.wait_after(number(entry.charged), budget, answer.asked)
+    } else if is_open || answer.class == AttemptClass::Unreachable {
+        // The breaker holds the lane while nobody answers; the delivery need not be slowed as well.
+        let first = plan.wait(NonZeroU32::MIN, budget, None);
+        let probe = setup
+            .breaker
+            .as_ref()
+            .map_or(first, |rules| rules.first_probe);
+        Some(first.min(probe))
+    } else {
+        Some(plan.wait(number(entry.tries), budget, answer.asked))
+    };
+    let Some(wait) = wait else {
+        return Ruling::Dead;
+    };
+    let seed = backoff::seed(entry.id.as_bytes(), entry.tries);
+    let wait = backoff::jittered(wait, seed).max(plan.granted(answer.asked));
+    Ruling::Again { at: now.plus(wait) }
+}
+
+pub(super) fn is_too_late(setup: &Setup, entry: &Entry, ruling: Ruling, now: Millis) -> bool {
+    match ruling {
+        Ruling::Again { at } => now < entry.due_at && at.plus(setup.timeout) > entry.due_at,
+        Ruling::Delivered | Ruling::Unknown | Ruling::Dead => false,
+    }
+}
