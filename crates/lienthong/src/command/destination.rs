@@ -1,5 +1,6 @@
 //! `lienthong destination`: destinations and their lanes.
 
+use jiff::Timestamp;
 use proto::v1::{
     self, GetLaneRequest, GetLaneResponse, Lane, LaneOrder, ListLanesRequest, OrderLaneRequest,
     OrderRecord, TestDestinationRequest, TestDestinationResponse, lane_order::Action,
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{client::courier, consent::Signature};
 use crate::{
-    cli::{DestinationCommand, LaneArgs, Output},
+    cli::{CourierArgs, DestinationCommand, LaneArgs, Output},
     exit::{Failure, from_status},
     output::{self, rfc3339, safe, time},
     settings::Settings,
@@ -23,14 +24,14 @@ pub async fn run(
     settings: &Settings,
     format: Output,
 ) -> Result<(), Failure> {
-    let (lane, action, what) = match command {
+    match command {
         DestinationCommand::List { courier: at } => {
             let lanes = courier(at, settings)
                 .await?
                 .list_lanes(ListLanesRequest {})
                 .await
                 .map_err(|status| from_status("courier", &status))?;
-            return list(&lanes.into_inner().lanes, format);
+            list(&lanes.into_inner().lanes, format)
         }
         DestinationCommand::Show {
             destination,
@@ -41,64 +42,74 @@ pub async fn run(
                 .get_lane(GetLaneRequest { destination })
                 .await
                 .map_err(|status| from_status("courier", &status))?;
-            return show(&lane.into_inner(), format);
+            show(&lane.into_inner(), format)
         }
         DestinationCommand::Test {
             destination,
             courier: at,
-        } => {
-            let request = TestDestinationRequest {
-                destination: destination.clone(),
-            };
-            let seen = courier(at, settings)
-                .await?
-                .test_destination(request)
-                .await
-                .map_err(|status| from_status("courier", &status))?;
-            return tested(&destination, &seen.into_inner(), format);
+        } => test(destination, at, settings, format).await,
+        DestinationCommand::Pause(lane) => {
+            let pause = Action::Pause(v1::PauseLane {});
+            order(lane, pause, "everything would be held", settings).await
         }
-        DestinationCommand::Pause(lane) => (
-            lane,
-            Action::Pause(v1::PauseLane {}),
-            "everything would be held".to_owned(),
-        ),
-        DestinationCommand::Resume(lane) => (
-            lane,
-            Action::Resume(v1::ResumeLane {}),
-            "the lane would work again".to_owned(),
-        ),
-        DestinationCommand::Probe(lane) => (
-            lane,
-            Action::Probe(v1::ProbeLane {}),
-            "the destination would be tried now".to_owned(),
-        ),
+        DestinationCommand::Resume(lane) => {
+            let resume = Action::Resume(v1::ResumeLane {});
+            order(lane, resume, "the lane would work again", settings).await
+        }
+        DestinationCommand::Probe(lane) => {
+            let probe = Action::Probe(v1::ProbeLane {});
+            order(lane, probe, "the destination would be tried now", settings).await
+        }
         DestinationCommand::Limit { in_flight, lane } => {
             let what = match in_flight {
                 0 => "the limit would be lifted".to_owned(),
                 limit => format!("at most {limit} would be in flight"),
             };
-            (lane, Action::Limit(v1::LimitLane { in_flight }), what)
+            let limit = Action::Limit(v1::LimitLane { in_flight });
+            order(lane, limit, &what, settings).await
         }
         DestinationCommand::Window { from, to, lane, .. } => {
-            let wire = |at| Some(proto::timestamp_to_wire(at));
-            match to {
-                Some(to) => {
-                    let window = v1::AnnounceWindow {
-                        from: wire(from),
-                        to: wire(to),
-                    };
-                    let what = format!("everything would be held from {from} to {to}");
-                    (lane, Action::Window(window), what)
-                }
-                None => {
-                    let window = v1::CancelWindow { from: wire(from) };
-                    let what = format!("the window from {from} would be cancelled");
-                    (lane, Action::CancelWindow(window), what)
-                }
-            }
+            let (window, what) = window(from, to);
+            order(lane, window, &what, settings).await
         }
+    }
+}
+
+/// Announces a window, or cancels the one that begins then.
+fn window(from: Timestamp, to: Option<Timestamp>) -> (Action, String) {
+    let wire = |at| Some(proto::timestamp_to_wire(at));
+    match to {
+        Some(to) => {
+            let window = v1::AnnounceWindow {
+                from: wire(from),
+                to: wire(to),
+            };
+            let what = format!("everything would be held from {from} to {to}");
+            (Action::Window(window), what)
+        }
+        None => {
+            let window = v1::CancelWindow { from: wire(from) };
+            let what = format!("the window from {from} would be cancelled");
+            (Action::CancelWindow(window), what)
+        }
+    }
+}
+
+async fn test(
+    destination: String,
+    at: CourierArgs,
+    settings: &Settings,
+    format: Output,
+) -> Result<(), Failure> {
+    let request = TestDestinationRequest {
+        destination: destination.clone(),
     };
-    order(lane, action, &what, settings).await
+    let seen = courier(at, settings)
+        .await?
+        .test_destination(request)
+        .await
+        .map_err(|status| from_status("courier", &status))?;
+    tested(&destination, &seen.into_inner(), format)
 }
 
 async fn order(
