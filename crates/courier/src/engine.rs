@@ -1,5 +1,8 @@
 //! Drives one lane: takes what is due, hands it to the link, settles what comes back.
 
+mod payloads;
+mod telling;
+
 use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -20,14 +23,13 @@ use crate::answer::Answer;
 use crate::config::Bound;
 use crate::controls::Controls;
 use crate::entry::{Entry, Millis, Place};
-use crate::lane::{Alarm, Change, Forecast, Kept, Lane, Ruling};
+use crate::lane::{Change, Forecast, Kept, Lane, Ruling};
 use crate::leases::Lease;
 use crate::link::{Answered, Asker, Job, Known};
 use crate::payload::{Budget, Payload};
 use crate::sidelines::Sidelines;
-use crate::stored::Stored;
 use crate::telemetry::{self, LaneMeter};
-use crate::verdicts::{self, About, Batch, Report, Verdict};
+use crate::verdicts::{self, Batch, Report, Verdict};
 use crate::view::LaneView;
 
 /// What reaches a lane from outside.
@@ -320,199 +322,6 @@ impl Engine {
         self.report(claim).await && claimed.await.is_ok()
     }
 
-    /// Sends the canary and the questions that are due.
-    fn ask(&mut self, now: Millis) {
-        if self.canary.is_none() && self.lane.take_canary(now) {
-            let asker = self.asker.clone();
-            self.canary = Some(Box::pin(async move { asker.canary().await }));
-        }
-        for id in self.lane.take_queries(now) {
-            let asker = self.asker.clone();
-            let query: Query = Box::pin(async move { (id, asker.query(id).await) });
-            self.queries.push(query);
-        }
-    }
-
-    async fn canary_answered(&mut self, answer: &Answer) {
-        self.canary = None;
-        let now = self.now();
-        if let Some(change) = self.lane.canary_answered(answer, now) {
-            self.changed(change);
-        }
-        self.keep(now).await;
-    }
-
-    /// The destination was asked what became of a delivery in doubt.
-    async fn learned(&mut self, id: DeliveryId, known: Known) {
-        let now = self.now();
-        let arrived = match known {
-            Known::Arrived => true,
-            Known::NotArrived => false,
-            Known::Nothing(detail) => {
-                telemetry::still_unknown(&self.bound.destination.id, id, &detail);
-                return self.lane.ask_again(id, now);
-            }
-        };
-        let Some(entry) = self.lane.line().entry(id).copied() else {
-            return;
-        };
-        let Some(about) = self.about(&[entry]).await.pop() else {
-            return self.lane.ask_again(id, now);
-        };
-        if self.lane.resolve(id, arrived, now).is_some() {
-            let report = Report::Resolved {
-                about,
-                arrived,
-                at: now,
-                reason: "the destination was asked".to_owned(),
-            };
-            self.report(vec![report]).await;
-        }
-    }
-
-    async fn tell_interrupted(&mut self) {
-        let entries = std::mem::take(&mut self.interrupted);
-        if entries.is_empty() {
-            return;
-        }
-        let started_at = self.shared.clock.now();
-        let about = self.about(&entries).await;
-        let is_told = |entry: &Entry| about.iter().any(|about| about.entry.id == entry.id);
-        let untold = entries.into_iter().filter(|entry| !is_told(entry));
-        self.interrupted = untold.collect();
-        if !self.interrupted.is_empty() {
-            self.quiet_until = Some(Instant::now() + PAUSE);
-        }
-        let reports = about.into_iter().map(|about| {
-            let number = about.entry.tries;
-            Report::Verdict(Verdict {
-                about,
-                attempt: Attempt {
-                    number,
-                    started_at,
-                    took: Duration::ZERO,
-                    class: domain::AttemptClass::Timeout,
-                    detail: "the pipeline ended during the attempt".to_owned(),
-                },
-                ruling: Ruling::Unknown,
-            })
-        });
-        self.report(reports.collect()).await;
-    }
-
-    async fn tell_alarms(&mut self, now: Millis) -> Result<(), Error> {
-        let alarms = self.lane.take_alarms(now);
-        if alarms.is_empty() {
-            return Ok(());
-        }
-        let entries: Vec<Entry> = alarms.iter().map(|alarm| alarm.entry).collect();
-        let about = self.about(&entries).await;
-        let mut reports = Vec::with_capacity(about.len());
-        for alarm in alarms {
-            let Alarm { percent, at, .. } = alarm;
-            let told = about.iter().find(|about| about.entry.id == alarm.entry.id);
-            match told.cloned() {
-                Some(about) => reports.push(Report::Alarm { about, percent, at }),
-                None => {
-                    telemetry::alarm_untold(&self.bound.destination.id, alarm.entry.id);
-                    self.lane.tell_later(&alarm, now.plus(PAUSE));
-                }
-            }
-        }
-        self.report(reports).await;
-        Ok(())
-    }
-
-    /// Whose they are, from memory or from the store; those that cannot be read are left out.
-    async fn about(&mut self, entries: &[Entry]) -> Vec<About> {
-        let mut about = Vec::with_capacity(entries.len());
-        let mut missing = Vec::new();
-        for entry in entries {
-            match self.payloads.get(&entry.id) {
-                Some(payload) => about.push(self.about_one(*entry, payload)),
-                None => missing.push(entry.place),
-            }
-        }
-        for places in missing.chunks(READ_AHEAD) {
-            let rows = Stored::at(&self.shared.store, places)
-                .await
-                .unwrap_or_default();
-            for row in rows {
-                let entry = entries.iter().find(|entry| entry.id == row.entry.id);
-                if let Some((entry, payload)) = entry.zip(unbudgeted(row)) {
-                    about.push(self.about_one(*entry, &payload));
-                }
-            }
-        }
-        about
-    }
-
-    fn about_one(&self, entry: Entry, payload: &Payload) -> About {
-        About {
-            entry,
-            dossier: payload.dossier.clone(),
-            step: payload.step.clone(),
-            destination: self.bound.destination.id.clone(),
-        }
-    }
-
-    /// Reads the payloads that are not in memory, and some of those whose turn comes next.
-    async fn load(&mut self, taken: &[DeliveryId]) -> Result<(), Error> {
-        let lacks = |id: &DeliveryId| !self.payloads.contains_key(id);
-        let line = self.lane.line();
-        let place = |id: &DeliveryId| line.entry(*id).map(|entry| entry.place);
-        let mut places: Vec<Place> = taken
-            .iter()
-            .filter(|id| lacks(id))
-            .filter_map(place)
-            .collect();
-        if places.is_empty() {
-            return Ok(());
-        }
-        if self.shared.budget.has_room() {
-            let ahead = line.upcoming().filter(|entry| lacks(&entry.id));
-            places.extend(ahead.take(READ_AHEAD).map(|entry| entry.place));
-        }
-        match Stored::at(&self.shared.store, &places).await {
-            Ok(rows) => {
-                rows.into_iter()
-                    .for_each(|row| self.keep_payload(taken, row));
-                self.abandon_lost(taken);
-                Ok(())
-            }
-            Err(error) if error.is_transient() => {
-                telemetry::read_again(&self.bound.destination.id, &error);
-                self.quiet_until = Some(Instant::now() + PAUSE);
-                Ok(())
-            }
-            Err(error) => Err(Error::Payloads(error)),
-        }
-    }
-
-    fn keep_payload(&mut self, taken: &[DeliveryId], row: Stored) {
-        let id = row.entry.id;
-        let payload = if taken.contains(&id) {
-            unbudgeted(row)
-        } else {
-            budgeted(&self.shared.budget, row)
-        };
-        if let Some(payload) = payload {
-            self.payloads.insert(id, payload);
-        }
-    }
-
-    /// The store answered and has no readable payload: the lane goes on without the delivery, whose
-    /// row stays as it is for a person.
-    fn abandon_lost(&mut self, taken: &[DeliveryId]) {
-        let now = self.now();
-        for id in taken {
-            if !self.payloads.contains_key(id) {
-                telemetry::payload_lost(&self.bound.destination.id, *id);
-                self.lane.abandon(*id, now);
-            }
-        }
-    }
-
     async fn settle(&mut self, answered: impl Iterator<Item = Answered>) {
         let now = self.now();
         let reports: Vec<Report> = answered
@@ -588,18 +397,6 @@ impl Engine {
         let report = vec![Report::Kept { destination, kept }];
         self.report(report).await;
     }
-}
-
-fn unbudgeted(row: Stored) -> Option<Payload> {
-    let body = row.payload?;
-    let delivery = proto::decode_delivery(body.clone()).ok()?;
-    Some(Payload::new(body, &delivery, row.appended_at))
-}
-
-fn budgeted(budget: &Budget, row: Stored) -> Option<Payload> {
-    let body = row.payload?;
-    let delivery = proto::decode_delivery(body.clone()).ok()?;
-    Payload::cached(budget, &body, &delivery, row.appended_at)
 }
 
 async fn answer_of(canary: &mut Option<Pin<Box<dyn Future<Output = Answer> + Send>>>) -> Answer {

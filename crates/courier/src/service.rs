@@ -9,7 +9,7 @@ use log::Log;
 use proto::v1::{courier_server::CourierServer, pull_server::PullServer};
 use runtime::{Clock, Health, Readiness, Tasks};
 use serde_json::Value;
-use store::{ReadError, Store};
+use store::{ReadError, Schema, Store};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -41,6 +41,7 @@ pub struct Handle {
     gate: Gate,
 }
 
+const SCHEMAS: [&Schema; 3] = [&consumer::SCHEMA, &tables::SCHEMA, &leases::tables::SCHEMA];
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// Of a puller.
 const LARGEST_REQUEST: usize = 512 << 10;
@@ -64,21 +65,9 @@ impl Service {
         let gate = Gate::of(&config);
         prepare_topics(&log, &config.destinations).await?;
         let start = Start::new(GROUP, health.clone(), tasks.stop_token());
-        start
-            .migrate(
-                &store,
-                &[&consumer::SCHEMA, &tables::SCHEMA, &leases::tables::SCHEMA],
-            )
-            .await?;
+        start.migrate(&store, &SCHEMAS).await?;
         let is_shared = is_shared(&start, &store).await?;
-        let ground = if is_shared {
-            Ground::Shared {
-                patience: config.lease,
-            }
-        } else {
-            let epoch = start.take_over(&store, verdicts::GROUP).await?;
-            Ground::Alone { epoch }
-        };
+        let ground = ground(&start, &store, is_shared.then_some(config.lease)).await?;
 
         let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone())
             .until(tasks.stop_token());
@@ -91,12 +80,8 @@ impl Service {
             verdicts: verdict_sender,
             last_answers: config.last_answers,
         };
-        let shelves = Shelves::new(
-            &config.destinations,
-            number_of_this_start(),
-            &clock,
-            config.shortest_timeout,
-        );
+        let (number, shortest) = (number_of_this_start(), config.shortest_timeout);
+        let shelves = Shelves::new(&config.destinations, number, &clock, shortest);
         let ways = Ways {
             shelves: shelves.clone(),
             log: log.clone(),
@@ -132,6 +117,21 @@ impl Service {
             gate,
         })
     }
+}
+
+/// On which ground verdicts are written; shared, with how long an instance that is not heard of is waited
+/// for.
+async fn ground(
+    start: &Start,
+    store: &Store,
+    shared: Option<Duration>,
+) -> Result<Ground, StartError> {
+    Ok(match shared {
+        Some(patience) => Ground::Shared { patience },
+        None => Ground::Alone {
+            epoch: start.take_over(store, verdicts::GROUP).await?,
+        },
+    })
 }
 
 // === impl Handle ===

@@ -6,8 +6,8 @@
 mod agency;
 mod arriving;
 mod away;
-mod crash_points;
 mod couriers;
+mod crash_points;
 mod dead_letters;
 mod doubt;
 mod faults;
