@@ -12,9 +12,10 @@
 mod outcomes;
 mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use consumer::{Outbox, Publisher, Start};
@@ -23,7 +24,7 @@ use jiff::Timestamp;
 use log::{Record, Topic};
 use runtime::Clock;
 use store::{CommitError, Fence, Guard, Write};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep;
 use tokio::{join, select};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,6 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::entry::{Entry, Millis, Place};
 use crate::lane::{Kept, Ruling};
-use crate::leases::tables::guard;
 use crate::leases::{Lease, Token};
 use crate::telemetry;
 
@@ -88,6 +88,24 @@ pub(crate) enum Report {
 pub(crate) struct Batch {
     pub(crate) lease: Arc<Lease>,
     pub(crate) reports: Vec<Report>,
+    /// Dropped once they are written, or left out.
+    #[expect(dead_code, reason = "its end is what counts")]
+    unwritten: Unwritten,
+}
+
+/// Verdicts of one lane that are not durable yet: what a kill would have sent again although it was
+/// answered.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    verdicts: AtomicUsize,
+    written: Notify,
+}
+
+/// Some of a [`Backlog`], as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Unwritten {
+    backlog: Arc<Backlog>,
+    verdicts: usize,
 }
 
 /// The end of one attempt.
@@ -305,12 +323,11 @@ impl Writer {
         outgoing: &[(Topic, Vec<Record>)],
     ) -> Result<Result<Vec<i64>, Leases>, Error> {
         let ops = rows::ops(reports(batches));
-        let leases: Leases = match self.ground {
-            Ground::Alone { .. } => Leases::new(),
-            Ground::Shared { .. } => batches.iter().map(Batch::key).collect(),
-        };
-        let guards = leases.iter().map(|(lane, token)| guard(lane.as_str(), *token));
-        let guards: Vec<Guard> = guards.collect();
+        // In the order of the guarded rows; none where one process has the store.
+        let leases = batches.iter();
+        let leases = leases.filter_map(|batch| Some((batch.key(), batch.lease.guard()?)));
+        let leases: BTreeMap<(DestinationId, Token), Guard> = leases.collect();
+        let guards: Vec<Guard> = leases.values().cloned().collect();
         let mut pause = FIRST_PAUSE;
         loop {
             let mut write = Write::new(self.fence(), self.clock.now().as_millisecond());
@@ -319,7 +336,7 @@ impl Writer {
             match self.outbox.commit(write, outgoing).await {
                 Ok(ids) => return Ok(Ok(ids)),
                 Err(CommitError::Guarded { failed }) => {
-                    let refused = leases.into_iter().enumerate();
+                    let refused = leases.into_keys().enumerate();
                     let refused = refused.filter(|(place, _)| failed.contains(place));
                     return Ok(Err(refused.map(|(_, lease)| lease).collect()));
                 }
@@ -345,7 +362,6 @@ impl Writer {
     }
 }
 
-/// In the order of the guarded rows.
 type Leases = BTreeSet<(DestinationId, Token)>;
 
 fn reports(batches: &[Batch]) -> impl Iterator<Item = &Report> {
@@ -372,9 +388,46 @@ fn leave_out(batches: &mut Vec<Batch>, refused: &Leases) {
     });
 }
 
+// === impl Backlog ===
+
+impl Backlog {
+    pub(crate) fn verdicts(&self) -> usize {
+        self.verdicts.load(Ordering::Acquire)
+    }
+
+    /// Waits until some have been written.
+    pub(crate) async fn written(&self) {
+        self.written.notified().await;
+    }
+}
+
+// === impl Unwritten ===
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        self.backlog.verdicts.fetch_sub(self.verdicts, Ordering::AcqRel);
+        self.backlog.written.notify_one();
+    }
+}
+
 // === impl Batch ===
 
 impl Batch {
+    pub(crate) fn new(lease: Arc<Lease>, reports: Vec<Report>, backlog: &Arc<Backlog>) -> Self {
+        let is_verdict = |report: &&Report| matches!(report, Report::Verdict(_));
+        let verdicts = reports.iter().filter(is_verdict).count();
+        backlog.verdicts.fetch_add(verdicts, Ordering::AcqRel);
+        let unwritten = Unwritten {
+            backlog: backlog.clone(),
+            verdicts,
+        };
+        Self {
+            lease,
+            reports,
+            unwritten,
+        }
+    }
+
     fn key(&self) -> (DestinationId, Token) {
         (self.lease.destination.clone(), self.lease.token)
     }
