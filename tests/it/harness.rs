@@ -21,7 +21,7 @@ pub(crate) use house::{Found, House, listed, quick};
 pub(crate) use outage::{AwayLog, Door};
 pub(crate) use ports::free_port;
 pub(crate) use roles::Roles;
-pub(crate) use site::Site;
+pub(crate) use site::{LEASE, Site};
 pub(crate) use world::World;
 
 use std::{

@@ -205,7 +205,13 @@ impl Crew {
         let mut found = found.await?;
         if self.intake.is_none() && epoch.is_none() {
             // Before they begin, they have heard of all that reading may have come across.
-            self.catch_up(start).await?;
+            if !self.catch_up(start).await? {
+                for lane in inputs.into_keys() {
+                    self.follow.lanes().end(&lane);
+                    self.hands.left(lane);
+                }
+                return Ok(());
+            }
         }
         let mut inputs = inputs;
         for lease in leases {
@@ -241,15 +247,19 @@ impl Crew {
         self.at_work.insert(destination, at_work);
     }
 
-    /// Reads on until nothing is missing.
-    async fn catch_up(&mut self, start: &Start) -> Result<(), Fault> {
+    /// Tells the lanes here what has come. `false`: something was missed, and all that were at work have
+    /// been given back.
+    async fn catch_up(&mut self, start: &Start) -> Result<bool, Fault> {
         let mut tries = start.tries();
         loop {
             let looked = self.follow.look().await;
             let looked = tries.settle(looked, ReadError::is_transient).await;
             match looked.map_err(Fault::Read)? {
-                Some(Ok(())) => return Ok(()),
-                Some(Err(_gap)) => self.leave_all(),
+                Some(Ok(())) => return Ok(true),
+                Some(Err(_gap)) => {
+                    self.leave_all();
+                    return Ok(false);
+                }
                 None => {}
             }
         }

@@ -29,7 +29,7 @@ use crate::link::{Answered, Asker, Job, Known};
 use crate::payload::{Budget, Payload};
 use crate::sidelines::Sidelines;
 use crate::telemetry::{self, LaneMeter};
-use crate::verdicts::{self, Batch, Report, Verdict};
+use crate::verdicts::{self, Backlog, Batch, Report, Verdict};
 use crate::view::LaneView;
 
 /// What reaches a lane from outside.
@@ -90,6 +90,9 @@ pub(crate) struct Engine {
     channels: Channels,
     asker: Arc<Asker>,
     lease: Arc<Lease>,
+    backlog: Arc<Backlog>,
+    /// Nothing is taken before some verdict is written.
+    is_full: bool,
     canary: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     queries: FuturesUnordered<Query>,
     /// Attempts of an earlier process without a verdict, to be told as of unknown outcome.
@@ -126,6 +129,8 @@ impl Engine {
             channels,
             asker: Arc::new(asker),
             lease: Arc::new(lease),
+            backlog: Arc::default(),
+            is_full: false,
             canary: None,
             queries: FuturesUnordered::new(),
             interrupted: Vec::new(),
@@ -151,7 +156,9 @@ impl Engine {
         loop {
             self.dispatch().await?;
             let clock = self.shared.clock.clone();
-            let wake = wake(&clock, self.quiet_until, self.lane.next_wake(self.now()));
+            let next = self.lane.next_wake(self.now()).filter(|_| !self.is_full);
+            let wake = wake(&clock, self.quiet_until, next);
+            let backlog = self.backlog.clone();
             tokio::select! {
                 () = leave.cancelled() => break,
                 received = self.channels.answers.recv_many(&mut answers, AT_ONCE) => {
@@ -170,11 +177,12 @@ impl Engine {
                 Some((id, known)) = self.queries.next(), if !self.queries.is_empty() => {
                     self.learned(id, known).await;
                 }
+                () = backlog.written(), if self.is_full => {}
                 () = wake => {}
             }
         }
         let _ = timeout(self.shared.last_answers, self.finish()).await;
-        if self.lease.guard().is_some() {
+        if self.lease.is_shared() {
             self.settle_reports().await;
         }
         Ok(())
@@ -190,8 +198,18 @@ impl Engine {
     /// `false`: there is no writer any more, for the process is about to end.
     async fn report(&mut self, reports: Vec<Report>) -> bool {
         let lease = self.lease.clone();
-        let batch = Batch { lease, reports };
+        let batch = Batch::new(lease, reports, &self.backlog);
         self.shared.verdicts.send(batch).await.is_ok()
+    }
+
+    /// How many more may be under way. Where another courier may take the lane over, an attempt is under
+    /// way until its verdict is durable, so that no more than the cap can be sent again.
+    fn room(&self) -> usize {
+        if !self.lease.is_shared() {
+            return usize::MAX;
+        }
+        let under_way = self.lane.line().in_flight() + self.backlog.verdicts();
+        self.bound.setup.max_in_flight.saturating_sub(under_way)
     }
 
     fn is_held(&self) -> bool {
@@ -277,7 +295,12 @@ impl Engine {
         self.tell_interrupted().await;
         self.ask(now);
         self.tell_alarms(now).await?;
-        let taken = self.lane.take(now);
+        let room = self.room();
+        self.is_full = room == 0;
+        if self.is_full {
+            return Ok(());
+        }
+        let taken = self.lane.take_at_most(room, now);
         if taken.is_empty() {
             return Ok(());
         }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::controls::{self, Controls};
+use crate::crew::Reading;
 use crate::engine::{Arrival, Input};
 use crate::entry::{Millis, Place};
 use crate::lanes::Lanes;
@@ -24,6 +25,7 @@ use crate::sidelines::{Rules, Sidelines};
 use crate::stored::Stored;
 use crate::tables::{DELIVERIES, State, new_entry, new_row};
 use crate::telemetry;
+use crate::verdicts::Flow;
 
 /// The consumer group.
 pub(crate) const GROUP: &str = "courier";
@@ -37,6 +39,7 @@ pub(crate) struct Deliveries {
     store: Store,
     tasks: Tasks,
     gate: Gate,
+    flow: Flow,
     /// Told when a job began or ended.
     jobs: Arc<Notify>,
     /// Whether other couriers have lanes too.
@@ -51,23 +54,16 @@ pub(crate) struct Deliveries {
 // === impl Deliveries ===
 
 impl Deliveries {
-    pub(crate) fn new(
-        lanes: Lanes,
-        budget: Budget,
-        store: Store,
-        tasks: Tasks,
-        gate: Gate,
-        jobs: Arc<Notify>,
-        is_shared: bool,
-    ) -> Self {
+    pub(crate) fn new(reading: &Reading, jobs: Arc<Notify>) -> Self {
         Self {
-            lanes,
-            budget,
-            store,
-            tasks,
-            gate,
+            lanes: reading.lanes.clone(),
+            budget: reading.budget.clone(),
+            store: reading.store.clone(),
+            tasks: reading.tasks.clone(),
+            gate: reading.gate.clone(),
+            flow: reading.flow.clone(),
             jobs,
-            is_shared,
+            is_shared: reading.is_shared,
             last_news: None,
             arriving: BTreeMap::new(),
             news: News::default(),
@@ -186,6 +182,7 @@ impl Fold for Deliveries {
 
     async fn decide(&mut self, batch: &[Fresh], store: &Store) -> Result<Decision, ReadError> {
         self.forget();
+        self.flow.free(&self.tasks.stop_token()).await;
         let mut decision = Decision::default();
         let (mut rows, mut orders) = (Vec::new(), Vec::new());
         for fresh in batch {

@@ -228,7 +228,13 @@ impl Lane {
 
     /// Puts as many deliveries in flight as nothing speaks against, most urgent first. With an open
     /// breaker it gives one when its probe is due.
+    #[cfg(test)]
     pub(crate) fn take(&mut self, now: Millis) -> Vec<DeliveryId> {
+        self.take_at_most(usize::MAX, now)
+    }
+
+    /// The same, but not more than `most`.
+    pub(crate) fn take_at_most(&mut self, most: usize, now: Millis) -> Vec<DeliveryId> {
         self.line.ripen(now);
         if self.is_shut(now) {
             return Vec::new();
@@ -240,6 +246,7 @@ impl Lane {
             return Vec::new();
         }
         let room = self.limit.limit().saturating_sub(self.line.in_flight());
+        let room = room.min(most);
         let mut taken = Vec::new();
         while taken.len() < room && self.line.is_any_ready() {
             if let Err(next) = self.rate.admit(now, &self.setup.calendar) {

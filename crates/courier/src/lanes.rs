@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use domain::{DeliveryId, DestinationId};
 use runtime::{Clock, Tasks};
 use store::{ReadError, Store};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 
 use crate::engine::{Arrival, Input};
 use crate::holding::hold;
@@ -47,6 +49,9 @@ pub(crate) struct Told {
     /// The number of the last news.
     pub(crate) news: i64,
 }
+
+/// A lane that waits for the store or the log does not answer; then that is what is shown.
+const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
 // === impl Lanes ===
 
@@ -147,18 +152,22 @@ impl Lanes {
 
     /// How every lane stands that is at work here, by destination.
     pub(crate) async fn views(&self) -> Vec<LaneView> {
-        let replies: Vec<_> = {
+        let asked: Vec<_> = {
             let here = self.here();
-            let asked = here.inputs.values().map(|sender| {
+            let asked = here.inputs.iter().map(|(destination, sender)| {
                 let (ask, reply) = oneshot::channel();
                 let _ = sender.send(Input::Show(ask));
-                reply
+                (destination.clone(), reply)
             });
             asked.collect()
         };
-        let mut views = Vec::with_capacity(replies.len());
-        for reply in replies {
-            views.extend(reply.await.ok());
+        let deadline = Instant::now() + LONGEST_SILENCE;
+        let mut views = Vec::with_capacity(asked.len());
+        for (destination, reply) in asked {
+            match timeout_at(deadline, reply).await {
+                Ok(view) => views.extend(view.ok()),
+                Err(_) => views.push(LaneView::silent(&destination)),
+            }
         }
         views
     }

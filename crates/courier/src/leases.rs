@@ -452,6 +452,11 @@ impl Lease {
         ends.is_none_or(|ends| now < ends)
     }
 
+    /// Whether another courier may have the lane next.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// What every write on the lane's deliveries stands under; `None` on a store of one process.
     pub(crate) fn guard(&self) -> Option<Guard> {
         self.until.as_ref()?;

@@ -71,7 +71,7 @@ impl Service {
 
         let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone())
             .until(tasks.stop_token());
-        let (verdicts, verdict_sender) = Verdicts::new(outbox, ground, clock.clone());
+        let (verdicts, verdict_sender, flow) = Verdicts::new(outbox, ground, clock.clone());
         write_verdicts(verdicts, verdict_sender.clone(), tasks, health.clone());
         let shared = Shared {
             store: store.clone(),
@@ -100,6 +100,7 @@ impl Service {
             health: health.clone(),
             tasks: tasks.clone(),
             gate: gate.clone(),
+            flow,
             options: config.consumer,
             is_shared,
         };

@@ -240,6 +240,11 @@ pub(crate) fn no_attempt_fits(verdict: &Verdict) {
     counter!(NO_ATTEMPT_FITS, "destination" => name).increment(1);
 }
 
+/// The log does not take outcomes: the deliveries topic is read no further until it does.
+pub(crate) fn verdicts_stuck() {
+    warn!("the log does not take outcomes; reading of deliveries stops until it does");
+}
+
 /// Verdicts could not be written and are written again.
 pub(crate) fn write_again(error: &store::CommitError) {
     counter!(RETRIED_WRITES).increment(1);

@@ -12,9 +12,11 @@
 mod outcomes;
 mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use consumer::{Outbox, Publisher, Start};
@@ -23,15 +25,14 @@ use jiff::Timestamp;
 use log::{Record, Topic};
 use runtime::Clock;
 use store::{CommitError, Fence, Guard, Write};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
 use tokio::{join, select};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::entry::{Entry, Millis, Place};
 use crate::lane::{Kept, Ruling};
-use crate::leases::tables::guard;
 use crate::leases::{Lease, Token};
 use crate::telemetry;
 
@@ -88,6 +89,24 @@ pub(crate) enum Report {
 pub(crate) struct Batch {
     pub(crate) lease: Arc<Lease>,
     pub(crate) reports: Vec<Report>,
+    /// Dropped once they are written, or left out.
+    #[expect(dead_code, reason = "its end is what counts")]
+    unwritten: Unwritten,
+}
+
+/// Verdicts of one lane that are not durable yet: what a kill would have sent again although it was
+/// answered.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    verdicts: AtomicUsize,
+    written: Notify,
+}
+
+/// Some of a [`Backlog`], as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Unwritten {
+    backlog: Arc<Backlog>,
+    verdicts: usize,
 }
 
 /// The end of one attempt.
@@ -122,7 +141,12 @@ struct Writer {
     outbox: Outbox,
     ground: Ground,
     clock: Clock,
+    is_stuck: watch::Sender<bool>,
 }
+
+/// Whether verdicts get out: while they do not, nothing new should come in.
+#[derive(Clone)]
+pub(crate) struct Flow(watch::Receiver<bool>);
 
 /// What keeps writers of verdicts apart.
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +168,8 @@ pub(crate) const GROUP: &str = "courier-verdicts";
 
 const BATCHES_WAITING: usize = 256;
 const BATCHES_AT_ONCE: usize = 256;
+/// What waits longer than this for the log is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -159,18 +185,30 @@ impl Verdict {
     }
 }
 
+// === impl Flow ===
+
+impl Flow {
+    /// Waits until verdicts get out, at most until the stop.
+    pub(crate) async fn free(&mut self, stop: &CancellationToken) {
+        let free = self.0.wait_for(|is_stuck| !is_stuck);
+        let _ = stop.run_until_cancelled(free).await;
+    }
+}
+
 // === impl Verdicts ===
 
 impl Verdicts {
-    pub(crate) fn new(outbox: Outbox, ground: Ground, clock: Clock) -> (Self, Sender) {
+    pub(crate) fn new(outbox: Outbox, ground: Ground, clock: Clock) -> (Self, Sender, Flow) {
         let (sender, incoming) = mpsc::channel(BATCHES_WAITING);
+        let (is_stuck, flow) = watch::channel(false);
         let writer = Writer {
             outbox,
             ground,
             clock,
+            is_stuck,
         };
         let verdicts = Self { incoming, writer };
-        (verdicts, sender)
+        (verdicts, sender, Flow(flow))
     }
 
     /// Publishes what an earlier run left, then works until the stop, and then until every lane has
@@ -293,7 +331,24 @@ impl Writer {
                 Report::Kept { .. } => {}
             }
         }
-        Ok(publisher.publish(ids, outgoing).await)
+        Ok(self.publish(ids, outgoing, publisher).await)
+    }
+
+    async fn publish(
+        &self,
+        ids: Vec<i64>,
+        outgoing: Vec<(Topic, Vec<Record>)>,
+        publisher: &Publisher,
+    ) -> bool {
+        let mut publishing = pin!(publisher.publish(ids, outgoing));
+        if let Ok(done) = timeout(STUCK_AFTER, &mut publishing).await {
+            return done;
+        }
+        telemetry::verdicts_stuck();
+        self.is_stuck.send_replace(true);
+        let done = publishing.await;
+        self.is_stuck.send_replace(false);
+        done
     }
 
     /// Writes the same rows until they are durable: a verdict is never lost because the store was
@@ -305,14 +360,11 @@ impl Writer {
         outgoing: &[(Topic, Vec<Record>)],
     ) -> Result<Result<Vec<i64>, Leases>, Error> {
         let ops = rows::ops(reports(batches));
-        let leases: Leases = match self.ground {
-            Ground::Alone { .. } => Leases::new(),
-            Ground::Shared { .. } => batches.iter().map(Batch::key).collect(),
-        };
-        let guards = leases
-            .iter()
-            .map(|(lane, token)| guard(lane.as_str(), *token));
-        let guards: Vec<Guard> = guards.collect();
+        // In the order of the guarded rows; none where one process has the store.
+        let leases = batches.iter();
+        let leases = leases.filter_map(|batch| Some((batch.key(), batch.lease.guard()?)));
+        let leases: BTreeMap<(DestinationId, Token), Guard> = leases.collect();
+        let guards: Vec<Guard> = leases.values().cloned().collect();
         let mut pause = FIRST_PAUSE;
         loop {
             let mut write = Write::new(self.fence(), self.clock.now().as_millisecond());
@@ -321,7 +373,7 @@ impl Writer {
             match self.outbox.commit(write, outgoing).await {
                 Ok(ids) => return Ok(Ok(ids)),
                 Err(CommitError::Guarded { failed }) => {
-                    let refused = leases.into_iter().enumerate();
+                    let refused = leases.into_keys().enumerate();
                     let refused = refused.filter(|(place, _)| failed.contains(place));
                     return Ok(Err(refused.map(|(_, lease)| lease).collect()));
                 }
@@ -347,7 +399,6 @@ impl Writer {
     }
 }
 
-/// In the order of the guarded rows.
 type Leases = BTreeSet<(DestinationId, Token)>;
 
 fn reports(batches: &[Batch]) -> impl Iterator<Item = &Report> {
@@ -374,9 +425,48 @@ fn leave_out(batches: &mut Vec<Batch>, refused: &Leases) {
     });
 }
 
+// === impl Backlog ===
+
+impl Backlog {
+    pub(crate) fn verdicts(&self) -> usize {
+        self.verdicts.load(Ordering::Acquire)
+    }
+
+    /// Waits until some have been written.
+    pub(crate) async fn written(&self) {
+        self.written.notified().await;
+    }
+}
+
+// === impl Unwritten ===
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        self.backlog
+            .verdicts
+            .fetch_sub(self.verdicts, Ordering::AcqRel);
+        self.backlog.written.notify_one();
+    }
+}
+
 // === impl Batch ===
 
 impl Batch {
+    pub(crate) fn new(lease: Arc<Lease>, reports: Vec<Report>, backlog: &Arc<Backlog>) -> Self {
+        let is_verdict = |report: &&Report| matches!(report, Report::Verdict(_));
+        let verdicts = reports.iter().filter(is_verdict).count();
+        backlog.verdicts.fetch_add(verdicts, Ordering::AcqRel);
+        let unwritten = Unwritten {
+            backlog: backlog.clone(),
+            verdicts,
+        };
+        Self {
+            lease,
+            reports,
+            unwritten,
+        }
+    }
+
     fn key(&self) -> (DestinationId, Token) {
         (self.lease.destination.clone(), self.lease.token)
     }

@@ -119,6 +119,21 @@ impl LaneView {
         }
     }
 
+    /// Of a lane that does not answer: it waits until its verdicts are written.
+    pub(crate) fn silent(destination: &DestinationId) -> Self {
+        Self {
+            hold: Some(HoldView {
+                word: "verdicts",
+                reason:
+                    "waits until its verdicts are written: see the store and the outcomes topic"
+                        .to_owned(),
+                until: None,
+                is_rest: false,
+            }),
+            ..Self::gone(destination)
+        }
+    }
+
     /// Of a lane that is at work here no more.
     pub(crate) fn gone(destination: &DestinationId) -> Self {
         Self {

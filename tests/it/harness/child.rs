@@ -117,9 +117,14 @@ impl Child {
 
     /// SIGTERM.
     pub(crate) async fn terminate(&self) {
+        self.signal("TERM").await;
+    }
+
+    /// Any signal, by its name.
+    pub(crate) async fn signal(&self, name: &str) {
         let pid = self.process.id().expect("it still runs").to_string();
         let sent = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &pid])
+            .args(["-c", "kill -\"$1\" \"$0\"", &pid, name])
             .status()
             .await;
         assert!(sent.unwrap().success());

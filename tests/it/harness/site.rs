@@ -6,6 +6,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -36,6 +37,9 @@ pub(crate) struct Site {
     /// Attempts before a delivery is a dead letter.
     pub(crate) attempts: u32,
 }
+
+/// How long a courier that was killed or stopped keeps its lanes.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
 static SITES: AtomicU32 = AtomicU32::new(0);
 
@@ -100,6 +104,15 @@ impl Site {
         .unwrap();
         let file = self.path("lienthong.toml");
         fs::write(&file, self.settings_text()).unwrap();
+        file
+    }
+
+    /// The same for one more courier, which answers operators elsewhere.
+    pub(crate) fn write_for_courier(&self, listen: SocketAddr) -> PathBuf {
+        let (own, other) = (self.courier.to_string(), listen.to_string());
+        let text = fs::read_to_string(self.write()).unwrap();
+        let file = self.path(&format!("courier-{}.toml", listen.port()));
+        fs::write(&file, text.replace(&own, &other)).unwrap();
         file
     }
 
@@ -168,7 +181,7 @@ impl Site {
              prefix = {:?}\npartitions = 3\n[store]\nkind = {store:?}\n[store.postgres]\n\
              url = {url:?}\nschema = {schema:?}\n[routes]\nroutes_dir = {:?}\n\
              destinations_dir = {:?}\ncalendars_dir = {:?}\n[gateway]\nlisten = \"{}\"\n\
-             [tracker]\nlisten = \"{}\"\n[courier]\nlisten = \"{}\"\n[admin]\nlisten = \"{}\"\n\
+             [tracker]\nlisten = \"{}\"\n[courier]\nlisten = \"{}\"\nlease_seconds = {}\n[admin]\nlisten = \"{}\"\n\
              [logs]\nfilter = {:?}\n",
             dir("data"),
             self.name,
@@ -178,6 +191,7 @@ impl Site {
             self.gateway,
             self.tracker,
             self.courier,
+            LEASE.as_secs(),
             self.admin,
             variable("LIENTHONG_TEST_LOGS").unwrap_or_else(|| "error".to_owned()),
         )

@@ -80,7 +80,11 @@ impl Follow {
         }
         let lines = match news::after(&self.store, before.news).await? {
             Ok(lines) => lines,
-            Err(gap) => return Ok(Err(gap)),
+            Err(gap) => {
+                let last = news::last(&self.store).await?;
+                self.lanes.news_told(last);
+                return Ok(Err(gap));
+            }
         };
         now.news = lines.last;
         let mut inputs = Vec::new();

@@ -18,6 +18,7 @@ use crate::jobs::Runner;
 use crate::lanes::Lanes;
 use crate::orders::Gate;
 use crate::payload::Budget;
+use crate::verdicts::Flow;
 
 /// What reading needs.
 pub(crate) struct Reading {
@@ -29,6 +30,7 @@ pub(crate) struct Reading {
     pub(crate) health: Health,
     pub(crate) tasks: Tasks,
     pub(crate) gate: Gate,
+    pub(crate) flow: Flow,
     pub(crate) options: Options,
     /// Whether others follow in the store.
     pub(crate) is_shared: bool,
@@ -49,15 +51,7 @@ pub(crate) type Ended = Result<(), Error>;
 impl Reading {
     pub(crate) fn begin(&self, epoch: i64) -> Intake {
         let jobs = Arc::new(Notify::new());
-        let fold = Deliveries::new(
-            self.lanes.clone(),
-            self.budget.clone(),
-            self.store.clone(),
-            self.tasks.clone(),
-            self.gate.clone(),
-            jobs.clone(),
-            self.is_shared,
-        );
+        let fold = Deliveries::new(self, jobs.clone());
         let consumer = Consumer::new(
             fold,
             self.log.clone(),

@@ -92,7 +92,7 @@ impl Simulated {
 
     fn send(&mut self, now: Millis) {
         loop {
-            let taken = self.lane.take(now);
+            let taken = self.lane.take_at_most(usize::MAX, now);
             if taken.is_empty() {
                 return;
             }

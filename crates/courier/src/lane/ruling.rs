@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use calendar::Calendar;
+use calendar::{Calendar, WorkingTime};
 use domain::AttemptClass;
 
 use super::Setup;
@@ -58,9 +58,17 @@ pub(super) fn is_charged(class: AttemptClass) -> bool {
     }
 }
 
+/// Four times as long as it takes until a quarter of the delivery's working time is used. The plan waits
+/// no longer than a quarter of it: as long as the office is open that is a quarter of the budget, and a
+/// night, in which no budget is used, hurries nothing.
 pub(super) fn budget(calendar: &Calendar, entry: &Entry, now: Millis) -> Duration {
     let left = calendar.budget(now.timestamp(), entry.due_at.timestamp());
-    left.to_duration()
+    let quarter = WorkingTime::from_seconds(left.as_seconds().max(0) / 4);
+    let Ok(quarter_at) = calendar.add(now.timestamp(), quarter) else {
+        return left.to_duration();
+    };
+    let wait = quarter_at.duration_since(now.timestamp());
+    Duration::try_from(wait).map_or(Duration::ZERO, |wait| wait.saturating_mul(4))
 }
 
 pub(super) fn first_query(setup: &Setup, now: Millis) -> Millis {

@@ -29,7 +29,8 @@ struct Process {
 /// A process that is stopped; it goes on when this is dropped.
 struct Stopped(#[expect(dead_code, reason = "its end is what counts")] mpsc::Sender<()>);
 
-const LEASE: Duration = Duration::from_secs(2);
+/// Longer than a busy machine keeps a process from its turn.
+const LEASE: Duration = Duration::from_secs(5);
 const LANES: usize = 6;
 const CAP: usize = 16;
 

@@ -62,10 +62,8 @@ async fn b7_50_000_pass_one_that_hangs_over_a_crash() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let lane = courier.lane("justice").await;
-    assert_eq!(
-        (lane.in_flight, lane.queued + lane.waiting, lane.dead),
-        (1, 1, 0)
-    );
+    let counts = (lane.in_flight, lane.queued + lane.waiting, lane.dead);
+    assert_eq!(counts, (1, 1, 0));
     courier.stop().await;
 
     hangs.store(false, Ordering::SeqCst);

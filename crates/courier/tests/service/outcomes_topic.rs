@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use log::{AppendError, Backend, Bounds, Cursor, Log, Position, ReadError, Reader, Record, Topic};
 use runtime::{Health, Tasks};
+use store::Kind;
 
 use crate::agency::{self, Reply};
 use crate::harness::*;
@@ -54,7 +55,25 @@ impl Backend for Unwritable {
 }
 
 const DELIVERIES: usize = 5_000;
+const MORE: usize = 1_000;
 const GROUP: &str = "courier-verdicts";
+
+async fn refusals(refused: &AtomicUsize, more: usize) {
+    let enough = refused.load(Ordering::SeqCst) + more;
+    eventually(|| async { (refused.load(Ordering::SeqCst) >= enough).then_some(()) }).await;
+}
+
+/// Rule 11: what comes while outcomes do not get out is not read; the lanes still say how they stand.
+async fn stops_reading(world: &World, courier: &Courier, refused: &AtomicUsize) {
+    refusals(refused, 3).await;
+    let more = (0..MORE).map(|n| delivery(&format!("later-{n}"), "a", "justice"));
+    world.append(more).await;
+    soon(courier.lane("justice")).await;
+    refusals(refused, 2).await;
+    let sql = "select count(*) from courier_deliveries where dossier like 'later-%'";
+    let rows = world.store.query(sql, [], &[Kind::Int]).await.unwrap();
+    assert_eq!(rows[0].int(0).unwrap(), 0);
+}
 
 /// B11: while the outcomes topic takes nothing, outcomes stay in the outbox, whose rows are few, and the
 /// courier says that it is not ready; over a stop too nothing is lost, and all 5,000 come once the topic
@@ -99,6 +118,7 @@ async fn b11_outcomes_wait_in_the_outbox_and_none_is_lost() {
     );
     assert_ne!(courier.health.not_ready(), []);
     assert!(world.outcomes().await.is_empty());
+    stops_reading(&world, &courier, &refused).await;
     courier.stop().await;
     assert!(world.outcomes().await.is_empty());
 
@@ -106,14 +126,14 @@ async fn b11_outcomes_wait_in_the_outbox_and_none_is_lost() {
         refuses.store(false, Ordering::SeqCst);
         start().await
     };
-    let outcomes = world.outcomes_with(DELIVERIES, delivered).await;
+    let outcomes = world.outcomes_with(DELIVERIES + MORE, delivered).await;
     let ids = outcomes.iter().filter_map(|outcome| match &outcome.kind {
         OutcomeKind::Delivered { delivery, .. } => Some(*delivery),
         _ => None,
     });
-    assert_eq!(ids.collect::<BTreeSet<_>>().len(), DELIVERIES);
+    assert_eq!(ids.collect::<BTreeSet<_>>().len(), DELIVERIES + MORE);
     courier.stop().await;
     assert_eq!(world.store.outbox(GROUP, 10).await.unwrap(), []);
     let arrived: BTreeSet<_> = seen.all().into_iter().map(|arrival| arrival.id).collect();
-    assert_eq!(arrived.len(), DELIVERIES);
+    assert_eq!(arrived.len(), DELIVERIES + MORE);
 }

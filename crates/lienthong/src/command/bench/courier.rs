@@ -11,6 +11,7 @@ mod ground;
 mod healthy;
 mod horizons;
 mod load;
+mod moves;
 mod parked;
 mod report;
 
@@ -50,9 +51,7 @@ struct CourierBench {
 }
 
 const ROUNDS: u32 = 3;
-/// Duplicates per lane move are measured here once lanes can move.
-const NO_MOVES: &str =
-    "move: lanes cannot be moved between couriers yet, so no duplicates are counted";
+const NO_MOVES: &str = "move: lanes move between couriers that share a PostgreSQL schema; name one";
 
 /// Runs the command.
 ///
@@ -141,7 +140,9 @@ impl CourierBench {
             if wants("healthy") {
                 figures.extend(healthy::measure(self, far).await?);
             }
-            if wants("move") {
+            if wants("move") && self.settings.store.kind == StoreKind::Postgres {
+                figures.extend(moves::measure(self, far).await?);
+            } else if wants("move") {
                 skipped.push(NO_MOVES.to_owned());
             }
         }

@@ -99,6 +99,16 @@ impl Ground {
         })
     }
 
+    /// The last store once more, as another process would open it.
+    pub(super) fn beside(&self) -> Option<store::Config> {
+        self.stores.last().cloned()
+    }
+
+    /// How its readers read.
+    pub(super) fn consumer(&self) -> consumer::Options {
+        self.settings.options()
+    }
+
     /// How much a reader takes at once in the product.
     pub(super) fn limit(&self) -> log::Limit {
         self.settings.options().limit
