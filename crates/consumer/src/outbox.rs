@@ -98,8 +98,9 @@ impl Outbox {
         loop {
             let rows = self.store.outbox(self.group, ROWS_AT_ONCE);
             let rows = rows.await.map_err(Error::Read)?;
-            let (left, others): (Vec<_>, Vec<_>) =
-                rows.into_iter().partition(|(row, _)| standing.contains(row));
+            let (left, others): (Vec<_>, Vec<_>) = rows
+                .into_iter()
+                .partition(|(row, _)| standing.contains(row));
             if left.is_empty() {
                 return Ok(others.into_iter().map(|(row, _)| row).collect());
             }

@@ -12,8 +12,8 @@ use crate::engine::{Arrival, Input};
 use crate::holding::hold;
 use crate::lane::Forecast;
 use crate::leases::Owners;
-use crate::view::{self, LaneView};
 use crate::telemetry;
+use crate::view::{self, LaneView};
 
 /// The lanes by destination. Cheap to clone.
 #[derive(Clone)]
@@ -74,7 +74,10 @@ impl Lanes {
     pub(crate) fn begin<'a>(
         &self,
         lanes: impl Iterator<Item = &'a DestinationId>,
-    ) -> (BTreeMap<DestinationId, mpsc::UnboundedReceiver<Input>>, Told) {
+    ) -> (
+        BTreeMap<DestinationId, mpsc::UnboundedReceiver<Input>>,
+        Told,
+    ) {
         let mut here = self.here();
         let mut receivers = BTreeMap::new();
         for lane in lanes {

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::api::Api;
 use crate::config::Config;
-use crate::crew::{Crew, Follow, Reading, Workplace};
+use crate::crew::{Crew, Reading, Workplace};
 use crate::engine::Shared;
 use crate::fold::GROUP;
 use crate::lanes::Lanes;
@@ -70,18 +70,9 @@ impl Service {
                 &[&consumer::SCHEMA, &tables::SCHEMA, &leases::tables::SCHEMA],
             )
             .await?;
-        let is_shared = is_shared(&start, &store).await?;
-        let ground = if is_shared {
-            Ground::Shared {
-                patience: config.lease,
-            }
-        } else {
-            let epoch = start.take_over(&store, verdicts::GROUP).await?;
-            Ground::Alone { epoch }
-        };
-
-        let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone())
-            .until(tasks.stop_token());
+        let ground = ground(&start, &store, config.lease).await?;
+        let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone());
+        let outbox = outbox.until(tasks.stop_token());
         let (verdicts, verdict_sender) = Verdicts::new(outbox, ground, clock.clone());
         write_verdicts(verdicts, verdict_sender.clone(), tasks, health.clone());
         let shared = Shared {
@@ -91,12 +82,8 @@ impl Service {
             verdicts: verdict_sender,
             last_answers: config.last_answers,
         };
-        let shelves = Shelves::new(
-            &config.destinations,
-            number_of_this_start(),
-            &clock,
-            config.shortest_timeout,
-        );
+        let (number, shortest) = (number_of_this_start(), config.shortest_timeout);
+        let shelves = Shelves::new(&config.destinations, number, &clock, shortest);
         let ways = Ways {
             shelves: shelves.clone(),
             log: log.clone(),
@@ -116,11 +103,10 @@ impl Service {
             tasks: tasks.clone(),
             gate: gate.clone(),
             options: config.consumer,
-            is_shared,
+            is_shared: ground.is_shared(),
         };
         let workplace = Workplace::new(&config, bound, shared, ways, tasks.clone());
-        let follow = Follow::new(lanes.clone(), store.clone(), gate.clone(), is_shared);
-        let crew = Crew::new(workplace, follow, reading, health.clone(), changes, hands);
+        let crew = Crew::new(workplace, reading, changes, hands);
         set_to_work(crew, leases, &start, owners, tasks).await?;
         show_figures(&lanes, tasks, &health);
         Ok(Handle {
@@ -204,19 +190,28 @@ async fn set_to_work(
     tasks: &Tasks,
 ) -> Result<(), StartError> {
     tasks.spawn("courier leases", |stop| async move {
-        leases.run(stop).await.map_err(|error| Error::Leases(error.into()))
+        leases
+            .run(stop)
+            .await
+            .map_err(|error| Error::Leases(error.into()))
     });
     crew.begin(start, owners, &tasks.stop_token()).await?;
     tasks.spawn("courier lanes", |stop| crew.run(stop));
     Ok(())
 }
 
-async fn is_shared(start: &Start, store: &Store) -> Result<bool, StartError> {
+/// What keeps this process's verdicts apart from those of others.
+async fn ground(start: &Start, store: &Store, patience: Duration) -> Result<Ground, StartError> {
     let mut tries = start.tries();
     loop {
         let read = leases::tables::is_shared(store).await;
-        if let Some(is_shared) = tries.settle(read, ReadError::is_transient).await? {
-            return Ok(is_shared);
+        match tries.settle(read, ReadError::is_transient).await? {
+            Some(true) => return Ok(Ground::Shared { patience }),
+            Some(false) => {
+                let epoch = start.take_over(store, verdicts::GROUP).await?;
+                return Ok(Ground::Alone { epoch });
+            }
+            None => {}
         }
     }
 }
@@ -226,7 +221,11 @@ fn member(config: &Config, store: &Store) -> Member {
     let intake = INTAKE.parse().ok();
     Member {
         store: store.clone(),
-        id: format!("{}-{:08x}", config.name, number_of_this_start() & 0xffff_ffff),
+        id: format!(
+            "{}-{:08x}",
+            config.name,
+            number_of_this_start() & 0xffff_ffff
+        ),
         length: config.lease,
         destinations: lanes.chain(intake).collect(),
     }

@@ -249,7 +249,9 @@ pub(crate) fn write_again(error: &store::CommitError) {
 
 /// An attempt ended after its lane had gone to another courier, which sends the delivery again.
 pub(crate) fn late(verdict: &Verdict) {
-    let About { destination, entry, .. } = &verdict.about;
+    let About {
+        destination, entry, ..
+    } = &verdict.about;
     let (number, class) = (verdict.attempt.number, verdict.attempt.class.as_str());
     warn!(%destination, delivery = %entry.id, attempt = number, class,
         "the answer came after the lane had gone to another courier; it is kept here only");

@@ -221,6 +221,14 @@ impl Verdicts {
     }
 }
 
+// === impl Ground ===
+
+impl Ground {
+    pub(crate) fn is_shared(self) -> bool {
+        matches!(self, Self::Shared { .. })
+    }
+}
+
 // === impl Writer ===
 
 impl Writer {
@@ -405,7 +413,9 @@ impl Backlog {
 
 impl Drop for Unwritten {
     fn drop(&mut self) {
-        self.backlog.verdicts.fetch_sub(self.verdicts, Ordering::AcqRel);
+        self.backlog
+            .verdicts
+            .fetch_sub(self.verdicts, Ordering::AcqRel);
         self.backlog.written.notify_one();
     }
 }

@@ -53,7 +53,8 @@ impl Couriers {
         match chance.random_range(0..3) {
             0 => {
                 let (listen, child) = self.alive.swap_remove(place);
-                self.said.extend(child.kill().await.lines().map(str::to_owned));
+                self.said
+                    .extend(child.kill().await.lines().map(str::to_owned));
                 self.start(house, listen).await;
                 "killed"
             }
@@ -73,7 +74,8 @@ impl Couriers {
                 let place = 1 + place % (self.alive.len() - 1);
                 let (_, mut child) = self.alive.swap_remove(place);
                 child.signal("KILL").await;
-                self.said.extend(child.ended().await.1.lines().map(str::to_owned));
+                self.said
+                    .extend(child.ended().await.1.lines().map(str::to_owned));
                 "taken away"
             }
         }

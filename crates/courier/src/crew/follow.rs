@@ -12,7 +12,7 @@ use domain::DestinationId;
 use log::Topic;
 use store::{ReadError, Store};
 
-use super::Fault;
+use super::{Fault, Reading};
 use crate::engine::{Arrival, Input};
 use crate::entry::Place;
 use crate::fold::{GROUP, give_orders, ordered};
@@ -41,12 +41,12 @@ const ROWS_AT_ONCE: usize = 500;
 // === impl Follow ===
 
 impl Follow {
-    pub(crate) fn new(lanes: Lanes, store: Store, gate: Gate, is_shared: bool) -> Self {
+    pub(crate) fn of(reading: &Reading) -> Self {
         Self {
-            lanes,
-            store,
-            gate,
-            is_shared,
+            lanes: reading.lanes.clone(),
+            store: reading.store.clone(),
+            gate: reading.gate.clone(),
+            is_shared: reading.is_shared,
         }
     }
 
@@ -114,9 +114,11 @@ impl Follow {
     /// The last place of each partition whose row, if there is one, can be seen.
     async fn last_places(&self) -> Result<BTreeMap<i32, i64>, ReadError> {
         let offsets = self.store.offsets(GROUP).await?;
-        let own = offsets.into_iter().filter_map(|((topic, partition), next)| {
-            (topic == Topic::Deliveries.label()).then_some((partition, next - 1))
-        });
+        let own = offsets
+            .into_iter()
+            .filter_map(|((topic, partition), next)| {
+                (topic == Topic::Deliveries.label()).then_some((partition, next - 1))
+            });
         Ok(own.collect())
     }
 
@@ -168,7 +170,11 @@ impl Follow {
             after = last.entry.place;
             for one in page {
                 let Place { partition, offset } = one.entry.place;
-                if told.places.get(&partition).is_none_or(|last| *last < offset) {
+                if told
+                    .places
+                    .get(&partition)
+                    .is_none_or(|last| *last < offset)
+                {
                     continue;
                 }
                 // Rows are written from valid ids only.

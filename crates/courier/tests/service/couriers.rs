@@ -208,7 +208,11 @@ async fn o5_lanes_move_to_couriers_that_come_without_a_repeat() {
     each_once(&world, 2_700).await;
     assert_eq!(repeats(&seen), 0);
     let elsewhere = one.lanes().await.remove(&false).unwrap();
-    assert!(elsewhere.iter().all(|lane| lane.hold.starts_with("held by t")));
+    assert!(
+        elsewhere
+            .iter()
+            .all(|lane| lane.hold.starts_with("held by t"))
+    );
 
     // The ones that go give their lanes back at once.
     two.end().await;

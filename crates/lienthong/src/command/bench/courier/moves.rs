@@ -57,14 +57,23 @@ pub(super) async fn measure(bench: &CourierBench, far: &Far) -> anyhow::Result<V
     let name = |what: &str| format!("move.{what}.{}", bench.ground);
     let in_flight = median(&of(|moved| moved.in_flight));
     let most = of(|moved| moved.duplicates).into_iter().fold(0.0, f64::max);
-    let mut duplicates =
-        Figure::at_most(name("duplicates"), most, "deliveries", CAP as f64 * median(&of(|m| m.lanes)));
+    let mut duplicates = Figure::at_most(
+        name("duplicates"),
+        most,
+        "deliveries",
+        CAP as f64 * median(&of(|m| m.lanes)),
+    );
     duplicates.baseline = Some(in_flight);
     duplicates.met = Some(moves.iter().all(|m| m.duplicates <= CAP as f64 * m.lanes));
     let in_flight = Figure::plain(name("in-flight"), in_flight, "deliveries");
     let lanes = Figure::plain(name("lanes"), median(&of(|moved| moved.lanes)), "lanes");
     let time = Figure::plain(name("until-all-arrived"), median(&of(|m| m.seconds)), "s");
-    Ok(vec![duplicates.into(), in_flight.into(), lanes.into(), time.into()])
+    Ok(vec![
+        duplicates.into(),
+        in_flight.into(),
+        lanes.into(),
+        time.into(),
+    ])
 }
 
 async fn one(bench: &CourierBench, far: &Far, cell: &str) -> anyhow::Result<Moved> {
