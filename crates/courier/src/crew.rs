@@ -33,9 +33,11 @@ use crate::fold::GROUP;
 use crate::leases::{Change, Hands, INTAKE, Lease, Owners, Token};
 use crate::{Error, StartError, telemetry};
 
-pub(crate) use follow::Follow;
-pub(crate) use intake::{Ended as IntakeEnded, Intake, Reading};
-pub(crate) use workplace::{Ended, Workplace};
+use follow::Follow;
+pub(crate) use intake::Reading;
+use intake::{Ended as IntakeEnded, Intake};
+use workplace::Ended;
+pub(crate) use workplace::Workplace;
 
 /// The lanes of this process, and whether it reads the deliveries topic.
 pub(crate) struct Crew {
@@ -76,17 +78,15 @@ const CHANGES_AT_ONCE: usize = 1_024;
 impl Crew {
     pub(crate) fn new(
         workplace: Workplace,
-        follow: Follow,
         reading: Reading,
-        health: Health,
         changes: mpsc::UnboundedReceiver<Change>,
         hands: Hands,
     ) -> Self {
         Self {
             workplace,
-            follow,
+            follow: Follow::of(&reading),
+            health: reading.health.clone(),
             reading,
-            health,
             changes,
             hands,
             at_work: BTreeMap::new(),

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::api::Api;
 use crate::config::Config;
-use crate::crew::{Crew, Follow, Reading, Workplace};
+use crate::crew::{Crew, Reading, Workplace};
 use crate::engine::Shared;
 use crate::fold::GROUP;
 use crate::lanes::Lanes;
@@ -66,11 +66,9 @@ impl Service {
         prepare_topics(&log, &config.destinations).await?;
         let start = Start::new(GROUP, health.clone(), tasks.stop_token());
         start.migrate(&store, &SCHEMAS).await?;
-        let is_shared = is_shared(&start, &store).await?;
-        let ground = ground(&start, &store, is_shared.then_some(config.lease)).await?;
-
-        let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone())
-            .until(tasks.stop_token());
+        let ground = ground(&start, &store, config.lease).await?;
+        let outbox = Outbox::new(verdicts::GROUP, store.clone(), log.clone(), health.clone());
+        let outbox = outbox.until(tasks.stop_token());
         let (verdicts, verdict_sender, flow) = Verdicts::new(outbox, ground, clock.clone());
         write_verdicts(verdicts, verdict_sender.clone(), tasks, health.clone());
         let shared = Shared {
@@ -102,11 +100,10 @@ impl Service {
             gate: gate.clone(),
             flow,
             options: config.consumer,
-            is_shared,
+            is_shared: ground.is_shared(),
         };
         let workplace = Workplace::new(&config, bound, shared, ways, tasks.clone());
-        let follow = Follow::new(lanes.clone(), store.clone(), gate.clone(), is_shared);
-        let crew = Crew::new(workplace, follow, reading, health.clone(), changes, hands);
+        let crew = Crew::new(workplace, reading, changes, hands);
         set_to_work(crew, leases, &start, owners, tasks).await?;
         show_figures(&lanes, tasks, &health);
         Ok(Handle {
@@ -118,21 +115,6 @@ impl Service {
             gate,
         })
     }
-}
-
-/// On which ground verdicts are written; shared, with how long an instance that is not heard of is waited
-/// for.
-async fn ground(
-    start: &Start,
-    store: &Store,
-    shared: Option<Duration>,
-) -> Result<Ground, StartError> {
-    Ok(match shared {
-        Some(patience) => Ground::Shared { patience },
-        None => Ground::Alone {
-            epoch: start.take_over(store, verdicts::GROUP).await?,
-        },
-    })
 }
 
 // === impl Handle ===
@@ -215,12 +197,18 @@ async fn set_to_work(
     Ok(())
 }
 
-async fn is_shared(start: &Start, store: &Store) -> Result<bool, StartError> {
+/// What keeps this process's verdicts apart from those of others.
+async fn ground(start: &Start, store: &Store, patience: Duration) -> Result<Ground, StartError> {
     let mut tries = start.tries();
     loop {
         let read = leases::tables::is_shared(store).await;
-        if let Some(is_shared) = tries.settle(read, ReadError::is_transient).await? {
-            return Ok(is_shared);
+        match tries.settle(read, ReadError::is_transient).await? {
+            Some(true) => return Ok(Ground::Shared { patience }),
+            Some(false) => {
+                let epoch = start.take_over(store, verdicts::GROUP).await?;
+                return Ok(Ground::Alone { epoch });
+            }
+            None => {}
         }
     }
 }

@@ -241,6 +241,14 @@ impl Verdicts {
     }
 }
 
+// === impl Ground ===
+
+impl Ground {
+    pub(crate) fn is_shared(self) -> bool {
+        matches!(self, Self::Shared { .. })
+    }
+}
+
 // === impl Writer ===
 
 impl Writer {

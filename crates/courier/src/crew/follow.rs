@@ -12,7 +12,7 @@ use domain::DestinationId;
 use log::Topic;
 use store::{ReadError, Store};
 
-use super::Fault;
+use super::{Fault, Reading};
 use crate::engine::{Arrival, Input};
 use crate::entry::Place;
 use crate::fold::{GROUP, give_orders, ordered};
@@ -41,12 +41,12 @@ const ROWS_AT_ONCE: usize = 500;
 // === impl Follow ===
 
 impl Follow {
-    pub(crate) fn new(lanes: Lanes, store: Store, gate: Gate, is_shared: bool) -> Self {
+    pub(crate) fn of(reading: &Reading) -> Self {
         Self {
-            lanes,
-            store,
-            gate,
-            is_shared,
+            lanes: reading.lanes.clone(),
+            store: reading.store.clone(),
+            gate: reading.gate.clone(),
+            is_shared: reading.is_shared,
         }
     }
 
