@@ -228,12 +228,7 @@ impl Lane {
 
     /// Puts as many deliveries in flight as nothing speaks against, most urgent first. With an open
     /// breaker it gives one when its probe is due.
-    #[cfg(test)]
-    pub(crate) fn take(&mut self, now: Millis) -> Vec<DeliveryId> {
-        self.take_at_most(usize::MAX, now)
-    }
-
-    /// The same, but not more than `most`.
+    /// Not more than `most`.
     pub(crate) fn take_at_most(&mut self, most: usize, now: Millis) -> Vec<DeliveryId> {
         self.line.ripen(now);
         if self.is_shut(now) {

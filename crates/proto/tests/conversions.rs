@@ -134,7 +134,7 @@ fn waiting_kind(
             delivery,
             step,
             destination,
-            arrived: which % 2 == 0,
+            arrived: which.is_multiple_of(2),
             reason: text,
         },
         10 => OutcomeKind::Discarded {

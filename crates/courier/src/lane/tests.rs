@@ -53,6 +53,12 @@ fn lane(max_in_flight: usize) -> Lane {
     settled_in(setup(max_in_flight))
 }
 
+impl Lane {
+    fn take(&mut self, now: Millis) -> Vec<DeliveryId> {
+        self.take_at_most(usize::MAX, now)
+    }
+}
+
 fn is_open(lane: &Lane) -> bool {
     lane.breaker.open().is_some()
 }
