@@ -208,7 +208,7 @@ impl Api {
             .map_err(|error| invalid("destination", error))?;
         let tried = self.lanes.try_destination(&destination).await;
         let trial = tried
-            .ok_or_else(|| Status::not_found(format!("no destination `{destination}`")))?
+            .ok_or_else(|| Status::not_found(format!("no lane `{destination}` at this courier")))?
             .ok_or_else(|| {
                 let rule = "is never called: it pulls, or has a topic of its own";
                 Status::failed_precondition(format!("destination `{destination}` {rule}"))

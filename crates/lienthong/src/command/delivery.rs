@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{client::courier, consent::Signature, dead::print_letters};
 use crate::{
-    cli::{DeliveryCommand, Output},
+    cli::{CourierArgs, DeliveryCommand, Output},
     exit::{Failure, from_status},
     output,
     settings::Settings,
@@ -62,37 +62,50 @@ pub async fn run(
             courier: at,
             ..
         } => {
-            let end = if arrived {
-                "would count as arrived"
-            } else {
-                "would be sent again"
-            };
-            let what = format!("{} delivery(ies) {end}", deliveries.len());
-            let Some(Signature { by, reason }) = consent.or_say(what)? else {
+            let Some(signature) = consent.or_say(what(deliveries.len(), arrived))? else {
                 return Ok(());
             };
+            let Signature { by, reason } = signature;
             let request = SettleRequest {
                 deliveries,
                 arrived,
                 by,
                 reason,
             };
-            let done = courier(at, settings)
-                .await?
-                .settle(request)
-                .await
-                .map_err(|status| from_status("courier", &status))?
-                .into_inner();
-            if format == Output::Json {
-                output::json(&json!({"settled": done.settled, "not_unknown": done.not_unknown}))?;
-            } else {
-                output::line(format_args!("{} settled", done.settled));
-            }
-            if done.not_unknown.is_empty() {
-                return Ok(());
-            }
-            let text = format!("the outcome is known: {}", done.not_unknown.join(", "));
-            Err(Failure::Finding(text))
+            settle(request, at, settings, format).await
         }
     }
+}
+
+fn what(deliveries: usize, arrived: bool) -> String {
+    let end = if arrived {
+        "would count as arrived"
+    } else {
+        "would be sent again"
+    };
+    format!("{deliveries} delivery(ies) {end}")
+}
+
+async fn settle(
+    request: SettleRequest,
+    at: CourierArgs,
+    settings: &Settings,
+    format: Output,
+) -> Result<(), Failure> {
+    let done = courier(at, settings)
+        .await?
+        .settle(request)
+        .await
+        .map_err(|status| from_status("courier", &status))?
+        .into_inner();
+    if format == Output::Json {
+        output::json(&json!({"settled": done.settled, "not_unknown": done.not_unknown}))?;
+    } else {
+        output::line(format_args!("{} settled", done.settled));
+    }
+    if done.not_unknown.is_empty() {
+        return Ok(());
+    }
+    let text = format!("the outcome is known: {}", done.not_unknown.join(", "));
+    Err(Failure::Finding(text))
 }
