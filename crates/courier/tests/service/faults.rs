@@ -8,7 +8,8 @@ use crate::agency::{self, Reply};
 use crate::flaky::flaky;
 use crate::harness::*;
 
-/// S9: a verdict waits for the store; the delivery is not sent again for that.
+/// S9: a verdict waits for the store; the delivery is not sent again for that. No more than the cap: where
+/// lanes can move, what has no durable verdict counts as in flight.
 #[tokio::test]
 async fn a_verdict_outlives_a_store_that_is_away() {
     let world = World::new().await;
@@ -19,16 +20,16 @@ async fn a_verdict_outlives_a_store_that_is_away() {
         .await;
     faults.refuse.store(true, Ordering::SeqCst);
     world
-        .append((0..20).map(|n| delivery(&format!("d-{n}"), "a", "justice")))
+        .append((0..16).map(|n| delivery(&format!("d-{n}"), "a", "justice")))
         .await;
-    seen.at_least(20).await;
+    seen.at_least(16).await;
     eventually(|| async { (faults.refused.load(Ordering::SeqCst) >= 2).then_some(()) }).await;
     assert!(world.outcomes().await.is_empty());
 
     faults.refuse.store(false, Ordering::SeqCst);
-    world.outcomes_with(20, delivered).await;
+    world.outcomes_with(16, delivered).await;
     courier.stop().await;
-    assert_eq!(seen.all().len(), 20);
+    assert_eq!(seen.all().len(), 16);
 }
 
 /// C3, P3: killed between the answer and the verdict, the courier sends the same id and bytes again.

@@ -62,6 +62,11 @@ async fn a_store_that_failed_for_good_ends_the_start() {
     };
     let text = "cannot take over the courier's group: the store cannot commit: scripted";
     assert_eq!(ErrorChain(&error).to_string(), text);
-    assert_eq!(faults.start.lock().unwrap().calls["courier-verdicts"], 1);
+    let group = if world.is_shared() {
+        "courier"
+    } else {
+        "courier-verdicts"
+    };
+    assert_eq!(faults.start.lock().unwrap().calls[group], 1);
     assert_eq!(tasks.drain(PATIENCE).await, Ok(()));
 }
