@@ -98,6 +98,31 @@ fn repeats(house: &House) -> usize {
     counts.values().map(|count| count - 1).sum()
 }
 
+/// Kills, freezes or adds couriers; the most deliveries that came again for one of these.
+async fn disturb_all(
+    house: &House,
+    couriers: &mut Couriers,
+    others: &mut Victim,
+    numbers: &Numbers,
+) -> usize {
+    let mut chance = numbers.chance();
+    let mut most = 0;
+    for number in 0..numbers.whole_kills {
+        let before = repeats(house);
+        let what = couriers.disturb(house, &mut chance).await;
+        tokio::time::sleep(LEASE * 2).await;
+        couriers.check().await;
+        others.check(&house.site).await;
+        let again = repeats(house) - before;
+        most = most.max(again);
+        say(format_args!(
+            "  {number}: one {what}, {} at work: {again} deliveries repeated",
+            couriers.alive.len()
+        ));
+    }
+    most
+}
+
 /// O5, O6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_several_couriers() {
@@ -111,7 +136,6 @@ async fn real_several_couriers() {
         house.site = house.site.named(name);
     }
     let numbers = Numbers::read(1);
-    let mut chance = numbers.chance();
     let roles = vec![Role::Gateway, Role::Router, Role::Tracker];
     let mut others = Victim::new(Home::Process, roles);
     others.start(&house.site);
@@ -126,20 +150,7 @@ async fn real_several_couriers() {
     }
     let begun = Instant::now();
     let load = Load::start(&house, numbers.rate);
-    let mut most = 0;
-    for number in 0..numbers.whole_kills {
-        let before = repeats(&house);
-        let what = couriers.disturb(&house, &mut chance).await;
-        tokio::time::sleep(LEASE * 2).await;
-        couriers.check().await;
-        others.check(&house.site).await;
-        let again = repeats(&house) - before;
-        most = most.max(again);
-        say(format_args!(
-            "  {number}: one {what}, {} at work: {again} deliveries repeated",
-            couriers.alive.len()
-        ));
-    }
+    let most = disturb_all(&house, &mut couriers, &mut others, &numbers).await;
     load.until(&house, numbers.events).await;
     let violations = house.violations(PATIENCE).await;
     couriers.check().await;
