@@ -45,6 +45,9 @@ async fn a_courier_starts_when_its_store_comes_back() {
     courier.stop().await;
     assert_eq!(seen.all().len(), LEFT);
     let calls = &faults.start.lock().unwrap().calls;
+    if world.is_shared() {
+        return; // there nobody takes verdicts over, and lanes are read once they are leased
+    }
     let of = ["migrate", "courier", "courier-verdicts", "undelivered"];
     assert_eq!(of.map(|call| calls[call]), [3, 3, 3, 5]);
 }
