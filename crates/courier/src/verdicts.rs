@@ -5,7 +5,7 @@
 //! are the other's, and what this one learned of them is a fact for the log lines alone.
 //!
 //! All couriers share one outbox. Each publishes what it wrote itself; what one leaves behind, because
-//! it was killed between commit and publishing, is published by whoever folds: rows that stood there at
+//! it was killed between commit and publishing, is published by any of the others: rows that stood there at
 //! two looks, one length of a lease apart. Nobody needs to know who is alive for that, and what a slow
 //! one publishes as well is dropped by every reader, for the ids are the same.
 
