@@ -328,9 +328,10 @@ impl Writer {
                 Err(refused) => leave_out(&mut batches, &refused),
             }
         };
+        let mut ended = telemetry::Ended::default();
         for report in batches.into_iter().flat_map(|batch| batch.reports) {
             match report {
-                Report::Verdict(verdict) => telemetry::ruled(&verdict),
+                Report::Verdict(verdict) => telemetry::ruled(&verdict, &mut ended),
                 Report::Alarm { about, percent, .. } => telemetry::budget_used(&about, percent),
                 Report::Resolved { about, arrived, .. } => telemetry::resolved(&about, arrived),
                 Report::Claimed { done, .. } | Report::Settled { done } => {
@@ -339,6 +340,7 @@ impl Writer {
                 Report::Kept { .. } => {}
             }
         }
+        ended.count();
         Ok(self.publish(ids, outgoing, publisher).await)
     }
 

@@ -41,7 +41,7 @@ struct Sample {
 type Samples = BTreeMap<(u64, Contender), Vec<Sample>>;
 
 /// So long the physical limit may take for one cell.
-const LONGEST_CELL: u64 = 5;
+const LONGEST_CELL: u64 = 15;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Below this delay the courier's own work counts more.
 const SLOW_MILLIS: u64 = 100;
