@@ -137,12 +137,24 @@ fn store_config(scratch: &Path) -> store::Config {
 impl World {
     pub(crate) async fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
+        let config = store_config(scratch.path());
+        Self::with(scratch, config).await
+    }
+
+    /// On SQLite, whatever services there are.
+    pub(crate) async fn of_one_process() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let config = store::Config::sqlite(scratch.path().join("store.db"));
+        Self::with(scratch, config).await
+    }
+
+    async fn with(scratch: tempfile::TempDir, config: store::Config) -> Self {
         let clock = Clock::system();
         let log_clock = clock.clone();
         let now = Arc::new(move || log_clock.now());
         let embedded = log::Embedded::new(scratch.path().join("log"), now);
         let log = Log::open(log::Config::Embedded(embedded)).await.unwrap();
-        let store = Store::open(store_config(scratch.path())).await.unwrap();
+        let store = Store::open(config).await.unwrap();
         Self {
             log,
             store,
