@@ -354,7 +354,7 @@ impl Engine {
             // Without a writer the process is about to end, and the next one sends again.
             self.report(reports).await;
         }
-        self.keep(now).await;
+        self.keep().await;
     }
 
     fn settle_one(&mut self, answered: Answered, now: Millis) -> Option<Report> {
@@ -410,7 +410,7 @@ impl Engine {
     }
 
     /// Makes durable what the next process should know of the lane, when it has changed enough.
-    async fn keep(&mut self, _now: Millis) {
+    async fn keep(&mut self) {
         let kept = self.lane.kept();
         if kept.is_near(&self.kept) {
             return;

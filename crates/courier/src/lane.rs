@@ -41,7 +41,7 @@ pub(crate) use line::{Counts, Line, Standing};
 pub(crate) use plan::Forecast;
 use rate::ContractRate;
 pub(crate) use ruling::Ruling;
-use ruling::{budget, first_query, is_too_late, rule, sign};
+use ruling::{Charging, budget, first_query, is_too_late, rule, sign};
 
 /// A destination's undelivered deliveries, and what may be done with them.
 #[derive(Debug)]
@@ -329,11 +329,11 @@ impl Lane {
         let rank = landed.rank();
         let setup = &self.setup;
         let entry = landed.entry();
-        let charged = !is_open && ruling::is_charged(answer.class);
+        let charging = Charging::of(answer.class, is_open);
         entry.tries = entry.tries.saturating_add(1);
-        entry.charged = entry.charged.saturating_add(charged.into());
-        let budget = budget(&setup.calendar, entry, now);
-        let ruling = rule(setup, entry, answer, is_open, now, budget);
+        let is_charged = charging == Charging::Charged;
+        entry.charged = entry.charged.saturating_add(is_charged.into());
+        let ruling = rule(setup, entry, answer, charging, now);
         match ruling {
             Ruling::Again { at } => entry.next_at = at,
             Ruling::Unknown => entry.next_at = first_query(setup, now),

@@ -37,7 +37,7 @@ impl Engine {
         if let Some(change) = self.lane.canary_answered(answer, now) {
             self.changed(change);
         }
-        self.keep(now).await;
+        self.keep().await;
     }
 
     /// The destination was asked what became of a delivery in doubt.

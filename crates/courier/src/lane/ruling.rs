@@ -43,18 +43,34 @@ pub(super) fn sign(answer: &Answer) -> Sign {
     }
 }
 
-/// Whether an attempt counts against the retry plan: it reached the destination and failed there.
-pub(super) fn is_charged(class: AttemptClass) -> bool {
-    match class {
-        AttemptClass::Retryable
-        | AttemptClass::Timeout
-        | AttemptClass::OutOfOrder
-        | AttemptClass::Unclear => true,
-        AttemptClass::Unreachable | AttemptClass::Blocked => false,
-        AttemptClass::Accepted
-        | AttemptClass::Duplicate
-        | AttemptClass::Permanent
-        | AttemptClass::NeedsPerson => false,
+/// Whether an attempt counts against the retry plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Charging {
+    /// It reached the destination and failed there.
+    Charged,
+    /// The breaker holds the lane while nobody answers; the delivery need not be slowed as well.
+    Held,
+    /// It does not count.
+    Free,
+}
+
+// === impl Charging ===
+
+impl Charging {
+    pub(super) fn of(class: AttemptClass, is_open: bool) -> Self {
+        match class {
+            _ if is_open => Self::Held,
+            AttemptClass::Unreachable => Self::Held,
+            AttemptClass::Retryable
+            | AttemptClass::Timeout
+            | AttemptClass::OutOfOrder
+            | AttemptClass::Unclear => Self::Charged,
+            AttemptClass::Blocked
+            | AttemptClass::Accepted
+            | AttemptClass::Duplicate
+            | AttemptClass::Permanent
+            | AttemptClass::NeedsPerson => Self::Free,
+        }
     }
 }
 
@@ -83,12 +99,9 @@ pub(super) fn rule(
     setup: &Setup,
     entry: &Entry,
     answer: &Answer,
-    is_open: bool,
+    charging: Charging,
     now: Millis,
-    budget: Duration,
 ) -> Ruling {
-    let plan = &setup.plan;
-    let charged = !is_open && is_charged(answer.class);
     if answer.class.is_success() {
         return Ruling::Delivered;
     }
@@ -101,19 +114,20 @@ pub(super) fn rule(
     if answer.may_have_arrived && !setup.idempotent {
         return Ruling::Unknown;
     }
+    let plan = &setup.plan;
+    let budget = budget(&setup.calendar, entry, now);
     let number = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-    let wait = if charged {
-        plan.wait_after(number(entry.charged), budget, answer.asked)
-    } else if is_open || answer.class == AttemptClass::Unreachable {
-        // The breaker holds the lane while nobody answers; the delivery need not be slowed as well.
-        let first = plan.wait(NonZeroU32::MIN, budget, None);
-        let probe = setup
-            .breaker
-            .as_ref()
-            .map_or(first, |rules| rules.first_probe);
-        Some(first.min(probe))
-    } else {
-        Some(plan.wait(number(entry.tries), budget, answer.asked))
+    let wait = match charging {
+        Charging::Charged => plan.wait_after(number(entry.charged), budget, answer.asked),
+        Charging::Held => {
+            let first = plan.wait(NonZeroU32::MIN, budget, None);
+            let probe = setup
+                .breaker
+                .as_ref()
+                .map_or(first, |rules| rules.first_probe);
+            Some(first.min(probe))
+        }
+        Charging::Free => Some(plan.wait(number(entry.tries), budget, answer.asked)),
     };
     let Some(wait) = wait else {
         return Ruling::Dead;
