@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, fmt, path::Path};
 
 use calendar::Calendars;
 use domain::{Destination, ProcedureCode, ProvinceCode, RouteId, UnitCode};
+use drafts::OwnedSource;
 use jiff::civil::Date;
 
 use crate::{
@@ -60,10 +61,10 @@ impl RouteSet {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let routes: Vec<_> = routes.iter().map(source::OwnedSource::as_source).collect();
+        let routes: Vec<_> = routes.iter().map(OwnedSource::as_source).collect();
         let destinations: Vec<_> = destinations
             .iter()
-            .map(source::OwnedSource::as_source)
+            .map(OwnedSource::as_source)
             .collect();
         let templates = |name: &str| source::read_template(destinations_dir, name);
         assemble::assemble(&routes, &destinations, &templates, calendars)

@@ -2,12 +2,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 
 use domain::{Canary, Endpoint, Envelope, Rate, Terms};
+use drafts::{At, Check, Position, SLUG, slug};
 use jiff::tz::Offset;
 
-use crate::at::At;
-use crate::check::{Check, SLUG};
 use crate::destination_file::DestinationFile;
-use crate::problem::Position;
 use crate::source::Templates;
 use crate::terms_file::{CanaryFile, EnvelopeFile, RateFile};
 use crate::{destination_draft, outage_draft};
@@ -238,9 +236,4 @@ fn envelope(
         action: action?,
         template: template.ok()?,
     })
-}
-
-fn slug(text: &str) -> Option<String> {
-    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    ((1..=63).contains(&text.len()) && text.bytes().all(legal)).then(|| text.to_owned())
 }
