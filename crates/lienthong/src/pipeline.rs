@@ -270,7 +270,7 @@ impl Pipeline {
         let mut config = courier::Config::new(destinations, Arc::clone(&self.plan.calendars));
         config.consumer = self.settings.options();
         config.boundary = boundary::of(&self.plan, self.clock.clone());
-        config.replies = plan::reply_rules(&self.settings.routes)?;
+        config.replies = plan::reply_rules(&self.settings.routes, &self.plan.routes)?;
         config.roots = roots(&self.settings.courier.roots_file)?;
         config.name.clone_from(&self.settings.courier.name);
         config.lease = Duration::from_secs(self.settings.courier.lease_seconds);

@@ -268,6 +268,11 @@ fn index(routes: Vec<RouteDraft<'_>>, destinations: Vec<DestinationDraft<'_>>) -
             of_role.entry(reach).or_default().push(index);
         }
     }
+    let named = |draft: &DestinationDraft<'_>| {
+        let id = draft.binding.destination.id.clone();
+        Some((id, (draft.file.to_owned(), draft.replies_at?)))
+    };
+    let replies_at = destinations.iter().filter_map(named).collect();
     let by_id = |route: Route| (route.id.clone(), route);
     RouteSet {
         routes: routes.into_iter().map(|draft| by_id(draft.route)).collect(),
@@ -277,6 +282,7 @@ fn index(routes: Vec<RouteDraft<'_>>, destinations: Vec<DestinationDraft<'_>>) -
             .map(|draft| draft.binding)
             .collect(),
         by_reach,
+        replies_at,
         digest: String::new(),
         warnings: Vec::new(),
     }

@@ -27,6 +27,8 @@ pub(crate) struct DestinationDraft<'a> {
     pub(crate) reaches: Vec<(Reach, Position)>,
     /// Where it says whether it is idempotent.
     pub(crate) idempotent_at: Option<Position>,
+    /// Where it names the rules for its replies.
+    pub(crate) replies_at: Option<Position>,
     /// Where each of its outages stands.
     pub(crate) outages_at: Vec<Position>,
 }
@@ -90,6 +92,7 @@ pub(crate) fn read<'a>(
         },
         reaches,
         idempotent_at: terms.idempotent_at,
+        replies_at: terms.replies_at,
         outages_at: terms.outages_at,
     })
 }

@@ -16,10 +16,11 @@ const ACTION: &str = "the value of the `SOAPAction` header, in visible ASCII";
 const TEMPLATE: &str = "the name of a UTF-8 file beside this one, at most 64 KiB";
 const RATE: &str = "`per_second`, `per_working_hour` or both";
 
-/// The terms of a destination, with the places that warnings need.
+/// The terms of a destination, with the places that later checks need.
 pub(crate) struct TermsDraft {
     pub(crate) terms: Terms,
     pub(crate) idempotent_at: Option<Position>,
+    pub(crate) replies_at: Option<Position>,
     /// Where each of the outages stands.
     pub(crate) outages_at: Vec<Position>,
 }
@@ -62,6 +63,7 @@ pub(crate) fn read(
     complete.then_some(TermsDraft {
         terms,
         idempotent_at: raw.idempotent.as_ref().map(|raw| raw.position),
+        replies_at: raw.replies.as_ref().map(|raw| raw.position),
         outages_at,
     })
 }
