@@ -183,10 +183,15 @@ pub(super) async fn o6_a_late_verdict_is_kept_as_a_fact_and_not_applied(world: &
     let late = verdicts::late(two, PLACE).await.unwrap();
     let numbers: Vec<_> = late.iter().map(|one| one.number).collect();
     assert_eq!(numbers, [1, 2]);
-    assert_eq!((late[0].last.class.as_str(), late[0].last.took), ("accepted", 5));
+    assert_eq!(
+        (late[0].last.class.as_str(), late[0].last.took),
+        ("accepted", 5)
+    );
 
     let scribe = Scribe::start(two, &log);
-    scribe.write(&second, vec![accepted(1, Ruling::Delivered)]).await;
+    scribe
+        .write(&second, vec![accepted(1, Ruling::Delivered)])
+        .await;
     scribe.end().await;
     assert_eq!(state(one).await, (State::Delivered as i64, 1));
     assert_eq!((told(&log).await, count(one, LATE).await), (1, 2));
