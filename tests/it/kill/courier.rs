@@ -14,7 +14,7 @@ use crate::harness::{Backend, House, alone, say};
 
 const HARMED: &str = "social-insurance";
 /// Dossiers a second: there is always something in flight, and the machine keeps up.
-const RATE: u32 = 50;
+const RATE: u32 = 30;
 
 /// What reached the agency after it had taken it.
 fn sent_again(house: &House) -> Vec<String> {

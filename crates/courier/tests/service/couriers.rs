@@ -298,13 +298,18 @@ async fn o6_a_courier_that_stood_still_changes_nothing_when_it_goes_on() {
         Reply::Taken
     })
     .await;
-    let one = Process::start(&world, "one", lanes(address)).await;
+    let patient = |lane: Destination| Destination {
+        timeout: 2 * PATIENCE,
+        ..lane
+    };
+    let lanes: Vec<Destination> = lanes(address).into_iter().map(patient).collect();
+    let one = Process::start(&world, "one", lanes.clone()).await;
     shared_out(&[&one]).await;
     world.append([delivery("d-1", "held", &id(0))]).await;
     eventually(|| async { arrives.try_recv().ok() }).await;
     let stopped = one.stop().await;
     go.send(()).unwrap();
-    let two = Process::start(&world, "two", lanes(address)).await;
+    let two = Process::start(&world, "two", lanes).await;
     shared_out(&[&two]).await;
     let arrivals = seen.at_least(2).await;
     assert_eq!(
@@ -314,6 +319,13 @@ async fn o6_a_courier_that_stood_still_changes_nothing_when_it_goes_on() {
     each_once(&world, 1).await;
 
     drop(stopped);
+    let found = eventually(|| async {
+        let found = two.delivery(&arrivals[0].id).await;
+        (!found.late.is_empty()).then_some(found)
+    })
+    .await;
+    assert_eq!((found.attempts.len(), found.late.len()), (1, 1));
+    assert_eq!(found.late[0].class, "accepted");
     shared_out(&[&one, &two]).await;
     world.append(load("after", 60)).await;
     seen.at_least(182).await;
@@ -350,12 +362,11 @@ async fn o6_verdicts_that_come_after_the_lane_has_moved_are_shown_as_facts() {
     for delivery in all {
         let id = delivery.id.to_string();
         let late = usize::from(moved.contains(delivery.destination.as_str()));
-        eventually(|| async {
+        let found = eventually(|| async {
             let found = two.delivery(&id).await;
-            (found.late.len() == late && found.state == "delivered").then_some(())
+            (found.late.len() == late && found.state == "delivered").then_some(found)
         })
         .await;
-        let found = two.delivery(&id).await;
         assert_eq!(found.attempts.len(), 1, "{found:?}");
         assert!(found.late.iter().all(|late| late.class == "accepted"));
     }
