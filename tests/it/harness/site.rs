@@ -36,6 +36,8 @@ pub(crate) struct Site {
     endpoints: Vec<(&'static str, String)>,
     /// Attempts before a delivery is a dead letter.
     pub(crate) attempts: u32,
+    /// The agency that a repeat would harm, if there is one; it can be asked what it has.
+    pub(crate) harmed: Option<&'static str>,
 }
 
 /// How long a courier that was killed or stopped keeps its lanes.
@@ -62,6 +64,7 @@ impl Site {
             admin: free_port(),
             endpoints,
             attempts: 10,
+            harmed: None,
         };
         for sub in ["routes", "destinations", "calendars", "data"] {
             fs::create_dir(site.path(sub)).unwrap();
@@ -145,12 +148,17 @@ impl Site {
     fn destinations(&self) -> String {
         let attempts = self.attempts;
         let entries = self.endpoints.iter().map(|(role, endpoint)| {
+            let harm = if self.harmed == Some(role) {
+                "  idempotent: false\n  queryable: true\n"
+            } else {
+                ""
+            };
             format!(
                 "- id: test-{role}\n  agency: {role}\n  agency_id: test-{role}\n  \
                  serves: {{ provinces: all }}\n  endpoint: {endpoint}\n  \
                  calendar: national-office\n  max_in_flight: 32\n  timeout: 2s\n  \
-                 retry: {{ steps: [100ms, 300ms, 1s], attempts: {attempts} }}\n  \
-                 valid: {{ from: 2025-07-01 }}\n"
+                 retry: {{ steps: [100ms, 300ms, 1s], attempts: {attempts} }}\n\
+                 {harm}  valid: {{ from: 2025-07-01 }}\n"
             )
         });
         entries.collect()

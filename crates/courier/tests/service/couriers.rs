@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use store::{Fence, Outgoing, Store, Write};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::agency::{self, Reply, Seen};
+use crate::flaky::flaky;
 use crate::harness::*;
 
 /// A courier as a process of its own would be.
@@ -112,6 +114,16 @@ async fn each_once(world: &World, number: usize) {
 
 impl Process {
     async fn start(world: &World, name: &str, destinations: Vec<Destination>) -> Self {
+        Self::start_on(None, world, name, destinations).await
+    }
+
+    /// On a store that is open, or on one of its own.
+    async fn start_on(
+        open: Option<Store>,
+        world: &World,
+        name: &str,
+        destinations: Vec<Destination>,
+    ) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -128,7 +140,10 @@ impl Process {
         let (tasks, store) = (Tasks::default(), world.store_config());
         let own = tasks.clone();
         let started = runtime.spawn(async move {
-            let store = Store::open(store).await.unwrap();
+            let store = match open {
+                Some(store) => store,
+                None => Store::open(store).await.unwrap(),
+            };
             Service::start(config, log, store, clock, &own, Health::default()).await
         });
         Self {
@@ -167,6 +182,13 @@ impl Process {
             lanes.entry(is_here).or_default().push(lane);
         }
         lanes
+    }
+
+    async fn delivery(&self, id: &str) -> v1::GetDeliveryResponse {
+        let delivery = id.to_owned();
+        let request = tonic::Request::new(v1::GetDeliveryRequest { delivery });
+        let answer = self.handle.api().get_delivery(request).await;
+        answer.unwrap().into_inner()
     }
 
     async fn holds(&self) -> usize {
@@ -276,13 +298,18 @@ async fn o6_a_courier_that_stood_still_changes_nothing_when_it_goes_on() {
         Reply::Taken
     })
     .await;
-    let one = Process::start(&world, "one", lanes(address)).await;
+    let patient = |lane: Destination| Destination {
+        timeout: 2 * PATIENCE,
+        ..lane
+    };
+    let lanes: Vec<Destination> = lanes(address).into_iter().map(patient).collect();
+    let one = Process::start(&world, "one", lanes.clone()).await;
     shared_out(&[&one]).await;
     world.append([delivery("d-1", "held", &id(0))]).await;
     eventually(|| async { arrives.try_recv().ok() }).await;
     let stopped = one.stop().await;
     go.send(()).unwrap();
-    let two = Process::start(&world, "two", lanes(address)).await;
+    let two = Process::start(&world, "two", lanes).await;
     shared_out(&[&two]).await;
     let arrivals = seen.at_least(2).await;
     assert_eq!(
@@ -292,11 +319,59 @@ async fn o6_a_courier_that_stood_still_changes_nothing_when_it_goes_on() {
     each_once(&world, 1).await;
 
     drop(stopped);
+    let found = eventually(|| async {
+        let found = two.delivery(&arrivals[0].id).await;
+        (!found.late.is_empty()).then_some(found)
+    })
+    .await;
+    assert_eq!((found.attempts.len(), found.late.len()), (1, 1));
+    assert_eq!(found.late[0].class, "accepted");
     shared_out(&[&one, &two]).await;
     world.append(load("after", 60)).await;
     seen.at_least(182).await;
     each_once(&world, 181).await;
     assert_eq!(repeats(&seen), 1);
+    one.end().await;
+    two.end().await;
+}
+
+/// O6: the verdicts of one that cannot write for so long that its lanes move are kept as facts, and only the
+/// next owner's count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o6_verdicts_that_come_after_the_lane_has_moved_are_shown_as_facts() {
+    let Some(world) = shared_world().await else {
+        return;
+    };
+    let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::Taken).await;
+    let (store, faults) = flaky(&world);
+    let one = Process::start_on(Some(store), &world, "one", lanes(address)).await;
+    shared_out(&[&one]).await;
+    faults.refuse.store(true, Ordering::SeqCst);
+    let of = |lane| delivery(&format!("d-{lane}"), "a", &id(lane));
+    let all: Vec<Delivery> = (0..LANES).map(of).collect();
+    world.append(all.clone()).await;
+    seen.at_least(LANES).await;
+    let two = Process::start(&world, "two", lanes(address)).await;
+    shared_out(&[&one, &two]).await;
+    let moved = two.lanes().await.remove(&true).unwrap();
+    let moved: BTreeSet<String> = moved.into_iter().map(|lane| lane.destination).collect();
+    seen.at_least(LANES + moved.len()).await;
+    faults.refuse.store(false, Ordering::SeqCst);
+
+    each_once(&world, LANES).await;
+    for delivery in all {
+        let id = delivery.id.to_string();
+        let late = usize::from(moved.contains(delivery.destination.as_str()));
+        let found = eventually(|| async {
+            let found = two.delivery(&id).await;
+            (found.late.len() == late && found.state == "delivered").then_some(found)
+        })
+        .await;
+        assert_eq!(found.attempts.len(), 1, "{found:?}");
+        assert!(found.late.iter().all(|late| late.class == "accepted"));
+    }
+    assert!(!moved.is_empty());
+    assert_eq!(repeats(&seen), moved.len());
     one.end().await;
     two.end().await;
 }
