@@ -47,17 +47,12 @@ async fn b7_50_000_pass_one_that_hangs_over_a_crash() {
     drop(killed); // as a kill would: nothing is written any more
 
     let courier = world.courier(vec![patient()]).await;
-    let delivered = || async {
-        let sql = "select count(*) from courier_deliveries where state = 1";
-        let rows = world.store.query(sql, [], &[Kind::Int]).await.unwrap();
-        usize::try_from(rows[0].int(0).unwrap()).unwrap()
-    };
     let begun = std::time::Instant::now();
-    while delivered().await < FOLLOW {
+    while delivered(&world).await < FOLLOW {
         assert!(
             begun.elapsed() < 6 * PATIENCE,
             "{} delivered",
-            delivered().await
+            delivered(&world).await
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -72,7 +67,7 @@ async fn b7_50_000_pass_one_that_hangs_over_a_crash() {
 
     hangs.store(false, Ordering::SeqCst);
     let courier = world.courier(vec![patient()]).await;
-    let all = || async { (delivered().await == FOLLOW + 2).then_some(()) };
+    let all = || async { (delivered(&world).await == FOLLOW + 2).then_some(()) };
     eventually(all).await;
     courier.stop().await;
     let arrivals = seen.all();
@@ -84,6 +79,12 @@ async fn b7_50_000_pass_one_that_hangs_over_a_crash() {
     let mut steps: Vec<_> = steps.map(|arrival| arrival.step.as_str()).collect();
     steps.dedup();
     assert_eq!(steps, ["a", "b"], "its dossier waited");
+}
+
+async fn delivered(world: &World) -> usize {
+    let sql = "select count(*) from courier_deliveries where state = 1";
+    let rows = world.store.query(sql, [], &[Kind::Int]).await.unwrap();
+    usize::try_from(rows[0].int(0).unwrap()).unwrap()
 }
 
 async fn follow(world: &World) {
