@@ -1,4 +1,4 @@
-//! Orders of operators: control records of the deliveries topic.
+//! Orders of operators and of the router: control records of the deliveries topic.
 
 use std::num::NonZeroU32;
 
@@ -69,6 +69,10 @@ fn data(action: &Action) -> Bytes {
         } => v1::SettleOrder {
             delivery: delivery.to_string(),
             arrived: *arrived,
+        }
+        .encode_to_vec(),
+        Action::Prove { delivery, .. } => v1::ProveOrder {
+            delivery: delivery.to_string(),
         }
         .encode_to_vec(),
         Action::Discard { delivery, .. } => v1::DiscardOrder {
@@ -187,6 +191,13 @@ fn action<'a>(
                 delivery: parse("delivery", &order.delivery)?,
                 dossier: dossier()?,
                 arrived: order.arrived,
+            })
+        }
+        "prove" => {
+            let order: v1::ProveOrder = decode(data)?;
+            Ok(Action::Prove {
+                delivery: parse("delivery", &order.delivery)?,
+                dossier: dossier()?,
             })
         }
         "discard" => {

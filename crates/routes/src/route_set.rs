@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use calendar::Calendars;
-use domain::{Destination, ProcedureCode, ProvinceCode, RouteId, UnitCode};
+use domain::{Destination, DestinationId, ProcedureCode, ProvinceCode, RouteId, UnitCode};
 use jiff::civil::Date;
 
 use crate::{
@@ -17,6 +17,7 @@ pub struct RouteSet {
     pub(crate) by_procedure: BTreeMap<String, Vec<Served>>,
     pub(crate) bindings: Vec<DestinationBinding>,
     pub(crate) by_reach: BTreeMap<AgencyRole, BTreeMap<Reach, Vec<usize>>>,
+    pub(crate) by_id: BTreeMap<DestinationId, usize>,
     pub(crate) digest: String,
     pub(crate) warnings: Vec<Warning>,
 }
@@ -170,6 +171,12 @@ impl RouteSet {
     /// All destinations, whatever their days.
     pub fn destinations(&self) -> impl Iterator<Item = &Destination> {
         self.bindings.iter().map(|binding| &binding.destination)
+    }
+
+    /// The destination of that id.
+    pub fn destination_of(&self, id: &DestinationId) -> Option<&Destination> {
+        let binding = self.bindings.get(*self.by_id.get(id)?)?;
+        Some(&binding.destination)
     }
 
     /// All destinations with what they serve and when.
