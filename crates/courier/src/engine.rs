@@ -373,9 +373,6 @@ impl Engine {
         } = answered;
         let real = self.shared.clock.real(took);
         let settled = self.lane.answered(id, &answer, real, now)?;
-        if settled.ruling != Ruling::Unknown {
-            self.proofs.remove(&id);
-        }
         self.meter.attempted(answer.class, took);
         let payload = self
             .payloads

@@ -36,6 +36,8 @@ pub(crate) struct Site {
     endpoints: Vec<(&'static str, String)>,
     /// Attempts before a delivery is a dead letter.
     pub(crate) attempts: u32,
+    /// Whether destinations say that a repeat has a second effect.
+    pub(crate) repeats_harm: bool,
 }
 
 /// How long a courier that was killed or stopped keeps its lanes.
@@ -62,6 +64,7 @@ impl Site {
             admin: free_port(),
             endpoints,
             attempts: 10,
+            repeats_harm: false,
         };
         for sub in ["routes", "destinations", "calendars", "data"] {
             fs::create_dir(site.path(sub)).unwrap();
@@ -149,14 +152,14 @@ impl Site {
     }
 
     fn destinations(&self) -> String {
-        let attempts = self.attempts;
+        let (attempts, idempotent) = (self.attempts, !self.repeats_harm);
         let entries = self.endpoints.iter().map(|(role, endpoint)| {
             format!(
                 "- id: test-{role}\n  agency: {role}\n  agency_id: test-{role}\n  \
                  serves: {{ provinces: all }}\n  endpoint: {endpoint}\n  \
                  calendar: national-office\n  max_in_flight: 32\n  timeout: 2s\n  \
                  retry: {{ steps: [100ms, 300ms, 1s], attempts: {attempts} }}\n  \
-                 valid: {{ from: 2025-07-01 }}\n"
+                 valid: {{ from: 2025-07-01 }}\n  idempotent: {idempotent}\n"
             )
         });
         entries.collect()

@@ -17,7 +17,9 @@ use store::{Fence, Outgoing, Store, Write};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::agency::{self, Reply, Seen};
+use crate::doubt::{harmed, settled, unknown};
 use crate::harness::*;
+use crate::proofs::{prove, settlements};
 
 /// A courier as a process of its own would be.
 struct Process {
@@ -384,6 +386,48 @@ async fn o5_orders_reach_lanes_of_other_couriers() {
         })
         .await;
     }
+    one.end().await;
+    two.end().await;
+}
+
+/// D14: the courier that reads of an event tells the one that has the lane, whether the time-out has
+/// passed or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d14_a_later_event_reaches_lanes_of_other_couriers() {
+    let Some(world) = shared_world().await else {
+        return;
+    };
+    let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::TakenSilently).await;
+    let careful = || {
+        let timeout = Duration::from_secs(3);
+        let careful = lanes(address).into_iter().map(|lane| harmed(lane, false));
+        let patient = careful.map(|lane| Destination { timeout, ..lane });
+        patient.collect::<Vec<_>>()
+    };
+    let one = Process::start(&world, "one", careful()).await;
+    let two = Process::start(&world, "two", careful()).await;
+    shared_out(&[&one, &two]).await;
+    let of = |name: &str| -> Vec<Delivery> {
+        let one = |lane| delivery(&format!("{name}-{lane}"), "a", &id(lane));
+        (0..LANES).map(one).collect()
+    };
+    let (early, late) = (of("early"), of("late"));
+    world.append(early.clone()).await;
+    seen.at_least(LANES).await;
+    for delivery in &early {
+        prove(&world, delivery, "e-early").await;
+    }
+    world.outcomes_with(LANES, settled).await;
+
+    world.append(late.clone()).await;
+    world.outcomes_with(2 * LANES, unknown).await;
+    for delivery in &late {
+        prove(&world, delivery, "e-late").await;
+    }
+    let outcomes = world.outcomes_with(2 * LANES, settled).await;
+    assert_eq!(settlements(&outcomes).len(), 2 * LANES);
+    assert!(settlements(&outcomes).iter().all(|(arrived, _)| *arrived));
+    assert_eq!(seen.all().len(), 2 * LANES);
     one.end().await;
     two.end().await;
 }
