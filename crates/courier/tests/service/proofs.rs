@@ -1,15 +1,25 @@
 //! An event that the agency emits later proves that it has a delivery (D14).
 
+use std::net::SocketAddr;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use domain::{Action, Delivery, Destination, DossierKey, Order, OutcomeKind, RecordId};
 use log::Topic;
+use proto::v1::{self, courier_server::Courier as _};
 use store::{Fence, Kind, Op, Write};
 
 use crate::agency::{self, Reply};
 use crate::doubt::{harmed, settled, unknown};
 use crate::harness::*;
+
+/// Repeats harm there, and an attempt takes as long as the test wants.
+fn patient(address: SocketAddr) -> Destination {
+    Destination {
+        timeout: Duration::from_secs(600),
+        ..harmed(grpc("justice", address), false)
+    }
+}
 
 /// What the router orders when it has read an event of the agency.
 pub(crate) async fn prove(world: &World, delivery: &Delivery, event: &str) {
@@ -45,6 +55,11 @@ async fn row(world: &World, dossier: &str) -> (i64, Option<String>) {
         Some((row.int(0).unwrap(), proof))
     })
     .await
+}
+
+/// An attempt is under way.
+async fn claimed(world: &World, dossier: &str) {
+    eventually(|| async { (row(world, dossier).await.0 == 5).then_some(()) }).await;
 }
 
 async fn proved(world: &World, dossier: &str) {
@@ -96,46 +111,99 @@ async fn d14_a_later_event_settles_an_unknown_outcome() {
     courier.stop().await;
 }
 
-/// The event overtakes the time-out: it is remembered, over a restart too, and the outcome is settled
-/// as soon as it is unknown.
-#[tokio::test]
-async fn d14_an_event_before_the_time_out_settles_it_then() {
-    for is_killed in [false, true] {
-        let world = World::new().await;
-        let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::TakenSilently).await;
-        let of = |timeout| Destination {
-            timeout,
-            ..harmed(grpc("justice", address), false)
-        };
-        let timeout = Duration::from_secs(if is_killed { 600 } else { 2 });
-        let courier = world.courier(vec![of(timeout)]).await;
-        let one = delivery("d-1", "a", "justice");
-        world.append([one.clone()]).await;
-        seen.at_least(1).await;
-        prove(&world, &one, "e-1").await;
-        proved(&world, "d-1").await;
-        assert_eq!(row(&world, "d-1").await.0, 5, "the call has not timed out");
-        let courier = if is_killed {
-            drop(courier); // as a kill would: nothing is written any more
-            world.courier(vec![of(timeout)]).await
-        } else {
-            courier
-        };
+/// Unknown, then settled by the event, and nothing else.
+fn assert_unknown_then_proved(outcomes: &[domain::Outcome]) {
+    let ends: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| (unknown(&outcome.kind), settled(&outcome.kind)))
+        .collect();
+    assert_eq!(ends, [(true, false), (false, true)]);
+    let expected = (true, "event e-1 of justice".to_owned());
+    assert_eq!(settlements(outcomes), [expected]);
+}
 
-        let outcomes = world.outcomes_with(1, settled).await;
-        let of_interest = outcomes.iter().map(|outcome| &outcome.kind);
-        let ends: Vec<_> = of_interest
-            .map(|kind| (unknown(kind), settled(kind)))
-            .collect();
-        assert_eq!(ends, [(true, false), (false, true)]);
-        assert_eq!(
-            settlements(&outcomes),
-            [(true, "event e-1 of justice".to_owned())]
-        );
-        courier.stop().await;
-        assert_eq!(row(&world, "d-1").await.0, 1);
-        assert_eq!(seen.all().len(), 1);
-    }
+/// The event overtakes the end of the attempt: it is remembered, and the outcome is settled as soon as
+/// it is unknown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn d14_an_event_before_the_time_out_settles_it_then() {
+    let world = World::new().await;
+    let (end, ended) = mpsc::channel();
+    let ended = Mutex::new(ended);
+    let (address, seen) = agency::start(None, &world.tasks, move |_, _| {
+        ended.lock().unwrap().recv().unwrap();
+        Reply::Fails(tonic::Code::Cancelled)
+    })
+    .await;
+    let courier = world.courier(vec![patient(address)]).await;
+    let one = delivery("d-1", "a", "justice");
+    world.append([one.clone()]).await;
+    claimed(&world, "d-1").await;
+    prove(&world, &one, "e-1").await;
+    proved(&world, "d-1").await;
+    assert_eq!(world.outcomes().await, [], "the attempt is under way");
+    end.send(()).unwrap();
+
+    assert_unknown_then_proved(&world.outcomes_with(1, settled).await);
+    assert_eq!(row(&world, "d-1").await.0, 1);
+    courier.stop().await;
+    assert_eq!(seen.all().len(), 1);
+}
+
+/// The same when the courier is killed before the attempt ends.
+#[tokio::test]
+async fn d14_an_event_is_remembered_over_a_kill() {
+    let world = World::new().await;
+    let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::TakenSilently).await;
+    let courier = world.courier(vec![patient(address)]).await;
+    let one = delivery("d-1", "a", "justice");
+    world.append([one.clone()]).await;
+    seen.at_least(1).await;
+    prove(&world, &one, "e-1").await;
+    proved(&world, "d-1").await;
+    drop(courier); // as a kill would: nothing is written any more
+
+    let courier = world.courier(vec![patient(address)]).await;
+    assert_unknown_then_proved(&world.outcomes_with(1, settled).await);
+    assert_eq!(row(&world, "d-1").await.0, 1);
+    courier.stop().await;
+    assert_eq!(seen.all().len(), 1);
+}
+
+/// Without its destination the configuration has no lane that could settle it: the proof waits, and a
+/// person cannot deny it any more.
+#[tokio::test]
+async fn d14_an_event_waits_for_the_lane_and_outweighs_a_later_word() {
+    let world = World::new().await;
+    let silent = |_: &_, _| Reply::Fails(tonic::Code::Cancelled);
+    let (address, seen) = agency::start(None, &world.tasks, silent).await;
+    let courier = world.courier(vec![patient(address)]).await;
+    let one = delivery("d-1", "a", "justice");
+    world.append([one.clone()]).await;
+    world.outcomes_with(1, unknown).await;
+    courier.stop().await;
+
+    let courier = world.courier(Vec::new()).await;
+    prove(&world, &one, "e-1").await;
+    proved(&world, "d-1").await;
+    let request = tonic::Request::new(v1::SettleRequest {
+        deliveries: vec![one.id.to_string()],
+        arrived: false,
+        by: OPERATOR.to_owned(),
+        reason: "nobody saw it".to_owned(),
+    });
+    courier.api().settle(request).await.unwrap();
+    let order = eventually(|| async {
+        let shown = courier.delivery(&one.id.to_string()).await.unwrap();
+        shown.orders.into_iter().next()
+    })
+    .await;
+    assert_eq!(order.result, "it has arrived: event e-1 of justice");
+    courier.stop().await;
+
+    let courier = world.courier(vec![patient(address)]).await;
+    assert_unknown_then_proved(&world.outcomes_with(1, settled).await);
+    courier.stop().await;
+    assert_eq!(seen.all().len(), 1);
 }
 
 /// An agency that acts on its own has not got what was never sent; and what is known already stays.
@@ -196,18 +264,13 @@ async fn d14_an_event_during_a_refused_attempt_settles_no_later_one() {
             asked.lock().unwrap().recv().unwrap();
             return Reply::Busy;
         }
-        Reply::Silent
+        Reply::Fails(tonic::Code::Cancelled)
     })
     .await;
-    let patient = Destination {
-        timeout: Duration::from_secs(3),
-        ..harmed(grpc("justice", address), false)
-    };
-    let courier = world.courier(vec![patient]).await;
+    let courier = world.courier(vec![patient(address)]).await;
     let one = delivery("d-1", "a", "justice");
     world.append([one.clone()]).await;
-    let claimed = || async { (row(&world, "d-1").await.0 == 5).then_some(()) };
-    eventually(claimed).await;
+    claimed(&world, "d-1").await;
     prove(&world, &one, "e-1").await;
     proved(&world, "d-1").await;
     answer.send(()).unwrap();
