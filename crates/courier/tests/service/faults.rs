@@ -45,6 +45,7 @@ async fn a_delivery_whose_verdict_was_never_written_comes_again_unchanged() {
     world.append([delivery("d-1", "a", "justice")]).await;
     seen.at_least(1).await;
     assert!(world.outcomes().await.is_empty());
+    faults.dead.store(true, Ordering::SeqCst);
 
     let courier = world.courier(vec![grpc("justice", address)]).await;
     let arrivals = seen.at_least(2).await;

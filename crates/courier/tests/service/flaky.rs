@@ -24,6 +24,8 @@ pub(crate) struct Faults {
     pub(crate) refuse: AtomicBool,
     /// Commits of verdicts never end, as when the process dies in them.
     pub(crate) hang: AtomicBool,
+    /// No commit ends any more, that of a lease neither: the process is dead.
+    pub(crate) dead: AtomicBool,
     /// So many commits of the consumer land while their answer is lost.
     pub(crate) lose_answers: AtomicUsize,
     pub(crate) refused: AtomicUsize,
@@ -90,7 +92,8 @@ impl Backend for Flaky {
 
     fn commit(&self, write: Write) -> BoxFuture<'_, Result<Committed, CommitError>> {
         let verdicts = write.fence.group == "courier-verdicts";
-        if verdicts && self.faults.hang.load(Ordering::SeqCst) {
+        let dead = self.faults.dead.load(Ordering::SeqCst);
+        if dead || verdicts && self.faults.hang.load(Ordering::SeqCst) {
             return Box::pin(std::future::pending());
         }
         if verdicts && self.faults.refuse.load(Ordering::SeqCst) {
