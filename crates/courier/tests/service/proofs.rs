@@ -1,6 +1,7 @@
 //! An event that the agency emits later proves that it has a delivery (D14).
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use store::{Fence, Kind, Op, Write};
 
 use crate::agency::{self, Reply};
 use crate::doubt::{harmed, settled, unknown};
+use crate::flaky::flaky;
 use crate::harness::*;
 
 /// Repeats harm there, and an attempt takes as long as the test wants.
@@ -154,19 +156,21 @@ async fn d14_an_event_before_the_time_out_settles_it_then() {
 async fn d14_an_event_is_remembered_over_a_kill() {
     let world = World::new().await;
     let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::TakenSilently).await;
-    let courier = world.courier(vec![patient(address)]).await;
+    let (store, faults) = flaky(&world);
+    let killed = world.courier_on(store, vec![patient(address)]).await;
     let one = delivery("d-1", "a", "justice");
     world.append([one.clone()]).await;
     seen.at_least(1).await;
     prove(&world, &one, "e-1").await;
     proved(&world, "d-1").await;
-    drop(courier); // as a kill would: nothing is written any more
+    faults.dead.store(true, Ordering::SeqCst);
 
     let courier = world.courier(vec![patient(address)]).await;
     assert_unknown_then_proved(&world.outcomes_with(1, settled).await);
     assert_eq!(row(&world, "d-1").await.0, 1);
     courier.stop().await;
     assert_eq!(seen.all().len(), 1);
+    drop(killed);
 }
 
 /// Without its destination the configuration has no lane that could settle it: the proof waits, and a
