@@ -36,10 +36,6 @@ pub(crate) fn troubled(role: &str) -> Script {
 pub(crate) async fn house(backend: Backend) -> House {
     let mut house = House::with(backend, troubled).await;
     house.site.attempts = 100;
-    // For a broker of this run alone: what an earlier run left under the name would be read again.
-    if let Some(name) = variable("LIENTHONG_TEST_PREFIX") {
-        house.site = house.site.named(name);
-    }
     house
 }
 
@@ -129,7 +125,11 @@ async fn real_each_role() {
         return;
     };
     let _alone = alone().await;
-    let house = house(backend).await;
+    let mut house = house(backend).await;
+    // One run alone may have the name: what another left under it would be read again.
+    if let Some(name) = variable("LIENTHONG_TEST_PREFIX") {
+        house.site = house.site.named(name);
+    }
     let victims = Role::ALL.map(|role| Victim::new(Home::Process, vec![role]));
     let numbers = Numbers::read(4);
     run(&house, victims.into(), numbers.kills, &numbers).await;
@@ -142,8 +142,7 @@ async fn real_whole() {
         return;
     };
     let _alone = alone().await;
-    let mut house = house(backend).await;
-    house.site = house.site.apart();
+    let house = house(backend).await;
     let victim = Victim::new(Home::Process, Role::ALL.to_vec());
     let numbers = Numbers::read(1);
     run(&house, vec![victim], numbers.whole_kills, &numbers).await;

@@ -88,12 +88,6 @@ impl Site {
         self.backend = backend;
     }
 
-    /// The same name with something behind it: two runs do not share topics.
-    pub(crate) fn apart(mut self) -> Self {
-        self.name.push_str(".whole");
-        self
-    }
-
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

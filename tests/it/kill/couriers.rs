@@ -11,7 +11,7 @@ use simulator::{Script, Spread};
 
 use super::{Home, Load, Numbers, Victim};
 use crate::harness::{
-    Backend, Child, House, LEASE, Launch, PATIENCE, alone, free_port, listed, say, variable,
+    Backend, Child, House, LEASE, Launch, PATIENCE, alone, free_port, listed, say,
 };
 
 /// Couriers beside one another, by where they answer operators.
@@ -132,9 +132,6 @@ async fn real_several_couriers() {
     let _alone = alone().await;
     let mut house = House::with(backend, patient).await;
     house.site.attempts = 100;
-    if let Some(name) = variable("LIENTHONG_TEST_PREFIX") {
-        house.site = house.site.named(name);
-    }
     let numbers = Numbers::read(1);
     let roles = vec![Role::Gateway, Role::Router, Role::Tracker];
     let mut others = Victim::new(Home::Process, roles);

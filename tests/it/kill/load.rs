@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
+use simulator::Fate;
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
-use crate::harness::{House, accepted};
+use crate::harness::{House, PATIENCE, accepted, within};
 
 /// Desks that accept dossiers until told to stop, at a rate and never far ahead of the agencies.
 pub(crate) struct Load {
@@ -53,10 +54,15 @@ impl Load {
         Self { stop, desks }
     }
 
-    /// Goes on until so many events were sent, then stops.
+    /// Goes on until so many events were accepted, then stops. Fails once none is any more.
     pub(crate) async fn until(self, house: &House, events: usize) {
-        while house.world.history.record().sent.len() < events {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+        let so_far = || house.world.history.count(Fate::Accepted);
+        let mut before = so_far();
+        while before < events {
+            before = within(PATIENCE, "another event is accepted", async || {
+                Some(so_far()).filter(|now| *now > before)
+            })
+            .await;
         }
         self.stop.store(true, Ordering::Relaxed);
         self.desks.await.unwrap();
