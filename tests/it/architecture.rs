@@ -15,13 +15,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("calendar", &[]),
     ("dial", &[]),
     ("domain", &[]),
+    ("drafts", &[]),
     ("log", &[]),
-    ("replies", &[]),
     ("runtime", &[]),
     ("store", &[]),
     ("proto", &["domain"]),
+    ("replies", &["drafts"]),
     ("territory", &["domain"]),
-    ("routes", &["calendar", "domain", "territory"]),
+    ("routes", &["calendar", "domain", "drafts", "territory"]),
     ("consumer", &["domain", "log", "runtime", "store"]),
     ("gateway", &["domain", "log", "proto", "runtime"]),
     (
@@ -66,6 +67,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rdkafka", &["log"]),
     ("reqwest", &["lienthong", "tests"]),
     ("rusqlite", &["log", "store"]),
+    ("serde-saphyr", &["calendar", "drafts"]),
     ("tokio-postgres", &["store"]),
 ];
 

@@ -103,13 +103,11 @@ async fn a_database_that_goes_away_is_waited_for() {
     let Some(Backend::Real { brokers, postgres }) = Backend::real(test) else {
         return;
     };
-    let (before, rest) = postgres.split_once('@').unwrap();
-    let (server, after) = rest.split_once('/').unwrap();
     let mut house = House::new(Backend::Embedded).await;
-    let door = Door::to(server.to_owned(), &house.world);
+    let door = Door::before(&postgres, &house.world);
     house.site.move_to(Backend::Real {
         brokers,
-        postgres: format!("{before}@{}/{after}", door.address),
+        postgres: door.through(&postgres),
     });
     house.start().await;
 

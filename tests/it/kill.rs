@@ -4,6 +4,7 @@
 //! wherever they wait), the whole as a process; on Kafka and PostgreSQL every role is a process. Numbers
 //! are those of a quick run unless `LIENTHONG_KILLS` names the kills per role; fifty is the full run.
 
+mod absence;
 mod couriers;
 mod load;
 mod plan;

@@ -369,7 +369,6 @@ impl Writer {
         batches: &[Batch],
         outgoing: &[(Topic, Vec<Record>)],
     ) -> Result<Result<Vec<i64>, Leases>, Error> {
-        let ops = rows::ops(reports(batches));
         // In the order of the guarded rows; none where one process has the store.
         let leases = batches.iter();
         let leases = leases.filter_map(|batch| Some((batch.key(), batch.lease.guard()?)));
@@ -378,7 +377,7 @@ impl Writer {
         let mut pause = FIRST_PAUSE;
         loop {
             let mut write = Write::new(self.fence(), self.clock.now().as_millisecond());
-            write.ops = ops.clone();
+            write.ops = rows::ops(reports(batches));
             write.guards = guards.clone();
             match self.outbox.commit(write, outgoing).await {
                 Ok(ids) => return Ok(Ok(ids)),

@@ -296,13 +296,14 @@ pub enum DossierCommand {
 /// What to do with the files of destinations.
 #[derive(Clone, Debug, Subcommand)]
 pub enum DestinationsCommand {
-    /// Read the recorded replies of every rule set, and say which are read otherwise than they should be.
+    /// Read destination files and rule sets, tell all that is wrong with them, and say which recorded replies are
+    /// read otherwise than they should be.
     #[command(
         after_help = "Exit codes: 0 all are read as they should be, 1 some are not, 64 a file is wrong."
     )]
     Check {
-        /// The directory of rule sets, or the one whose `replies` holds them; default:
-        /// routes.destinations_dir, else the built-in samples.
+        /// The directory of destination files whose `replies` holds rule sets, or one of rule sets alone;
+        /// default: routes.destinations_dir, else the built-in samples.
         dir: Option<PathBuf>,
     },
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use log::Log;
+use replies::RuleSets;
 use router::Plan;
 use runtime::{Admin, AdminError, Clock, Health, Metrics, Tasks};
 use store::Store;
@@ -36,6 +37,7 @@ pub enum Role {
 pub struct Pipeline {
     settings: Settings,
     plan: Plan,
+    replies: RuleSets,
     log: Log,
     store: Option<Store>,
     clock: Clock,
@@ -161,13 +163,18 @@ impl Pipeline {
     /// The same with a plan that is in memory already.
     ///
     /// # Errors
-    /// What cannot be opened, where, and what to do.
+    /// What cannot be read or opened, where, and what to do.
     pub async fn open_with(
         settings: Settings,
         plan: Plan,
         roles: &[Role],
         clock: Clock,
     ) -> Result<Self, StartError> {
+        let replies = if roles.contains(&Role::Courier) {
+            plan::reply_rules(&settings.routes, &plan.routes)?
+        } else {
+            RuleSets::default()
+        };
         let log = Log::open(settings.log_config(&clock)).await?;
         let store = if roles.iter().any(|role| *role != Role::Gateway) {
             Some(Store::open(settings.store_config()).await?)
@@ -177,6 +184,7 @@ impl Pipeline {
         Ok(Self {
             settings,
             plan,
+            replies,
             log,
             store,
             clock,
@@ -270,7 +278,7 @@ impl Pipeline {
         let mut config = courier::Config::new(destinations, Arc::clone(&self.plan.calendars));
         config.consumer = self.settings.options();
         config.boundary = boundary::of(&self.plan, self.clock.clone());
-        config.replies = plan::reply_rules(&self.settings.routes)?;
+        config.replies = self.replies.clone();
         config.roots = roots(&self.settings.courier.roots_file)?;
         config.name.clone_from(&self.settings.courier.name);
         config.lease = Duration::from_secs(self.settings.courier.lease_seconds);
@@ -431,5 +439,33 @@ mod tests {
         check("none.pem", "cannot read");
         std::fs::write(dir.path().join("empty.pem"), "no certificate").unwrap();
         check("empty.pem", "hold no certificate");
+    }
+
+    #[tokio::test]
+    async fn rules_for_replies_that_are_not_there_are_told_before_anything_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let demo = include_str!("../../../deploy/destinations/demo.yaml");
+        let (agency, named) = ("  agency: justice\n", "  agency: justice\n  replies: tax\n");
+        std::fs::write(dir.path().join("d.yaml"), demo.replacen(agency, named, 1)).unwrap();
+        let mut settings = Settings::load(None).unwrap();
+        settings.data.dir = dir.path().join("data");
+        let mut plan = plan::load(&settings.routes).unwrap();
+        settings.routes.destinations_dir = dir.path().to_owned();
+        let destinations = plan::destinations_alone(dir.path(), &settings.routes).unwrap();
+        plan.routes = Arc::new(destinations);
+        let opened = |roles: &'static [Role]| {
+            let (settings, plan) = (settings.clone(), plan.clone());
+            Pipeline::open_with(settings, plan, roles, Clock::system())
+        };
+        let Err(error) = opened(&Role::ALL).await else {
+            panic!("`tax` is not there");
+        };
+        let text = ErrorChain(&error).to_string();
+        assert!(
+            text.contains("d.yaml:8:12: destination `demo-justice`: `replies` is `tax`; expected "),
+            "{text}"
+        );
+        assert!(!settings.data.dir.exists());
+        assert!(opened(&[Role::Gateway]).await.is_ok());
     }
 }

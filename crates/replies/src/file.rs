@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use drafts::{At, Shape};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::at::At;
 use crate::one_or_more::OneOrMore;
+
+/// A file of another shape is told this.
+pub(crate) const SHAPE: Shape = Shape {
+    expected: "YAML as docs/replies.md describes it",
+    plainer: &[],
+};
 
 /// One rule set and its recorded replies.
 #[derive(Deserialize)]

@@ -1,9 +1,8 @@
 use std::collections::BTreeSet;
 
-use crate::at::At;
-use crate::check::Check;
+use drafts::{At, Check, Position};
+
 use crate::file::FixtureFile;
-use crate::problem::Position;
 use crate::rule_draft::{reading, readings};
 use crate::rules::Rules;
 use crate::{GrpcCode, Match, Reading, Reply};
@@ -44,7 +43,7 @@ pub(crate) fn read(
     }
     let grpc = file.grpc.map(|code| {
         let expected = "a gRPC code like `UNAVAILABLE`";
-        check.parsed("grpc", &code, expected)
+        check.parsed("grpc", Some(&code), position, expected)
     });
     let reads = check.needed("reads", file.reads, position, &readings());
     let reads = reads.and_then(|word| reading("reads", &word, check));

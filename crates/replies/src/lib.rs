@@ -13,8 +13,6 @@
 //! reading, reads no clock (`retry_after` is the text as it came) and knows no attempt that got no reply:
 //! refused connections and time-outs are the courier's own to read.
 
-mod at;
-mod check;
 mod condition;
 mod facts;
 mod fault;
@@ -23,20 +21,18 @@ mod fixture;
 mod fold;
 mod grpc;
 mod one_or_more;
-mod problem;
 mod reading;
 mod reply;
 mod rule_draft;
 mod rule_set;
 mod rule_sets;
 mod rules;
-mod shape;
 mod words;
 mod xml;
 
+pub use drafts::{Position, Problem, Source};
 pub use grpc::{GrpcCode, UnknownGrpcCode};
-pub use problem::{Position, Problem};
 pub use reading::{Reading, UnknownReading};
 pub use reply::Reply;
-pub use rule_sets::{Checked, RuleSets, Source};
+pub use rule_sets::{Checked, RuleSets};
 pub use rules::{Match, Rules};

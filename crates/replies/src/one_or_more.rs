@@ -1,11 +1,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use drafts::At;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-
-use crate::at::At;
 
 /// A value, or a list of them.
 pub(crate) enum OneOrMore<T> {
@@ -17,15 +16,13 @@ struct OneOrMoreVisitor<T>(PhantomData<T>);
 
 // === impl OneOrMore ===
 
-impl<T> At<OneOrMore<T>> {
+impl<T> OneOrMore<T> {
     /// The values, each with its place.
-    pub(crate) fn into_list(self) -> Vec<At<T>> {
-        match self.value {
-            OneOrMore::One(value) => vec![At {
-                value,
-                position: self.position,
-            }],
-            OneOrMore::More(list) => list,
+    pub(crate) fn list(values: At<Self>) -> Vec<At<T>> {
+        let At { value, position } = values;
+        match value {
+            Self::One(value) => vec![At { value, position }],
+            Self::More(list) => list,
         }
     }
 }

@@ -1,7 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::check::list;
+use drafts::list;
+
 use crate::{GrpcCode, Reply};
 
 /// What a reply means for the delivery.

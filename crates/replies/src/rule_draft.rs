@@ -1,14 +1,13 @@
 use std::ops::RangeInclusive;
 
-use crate::at::At;
-use crate::check::{Check, SLUG, list, shorten, slug};
+use drafts::{At, Check, Position, SLUG, list, shorten, slug};
+
 use crate::condition::Condition;
 use crate::file::{
     HeaderFile, JsonFile, RetryAfterFile, RuleFile, SoapFaultFile, StatusFile, WhenFile, WordsFile,
 };
 use crate::fixture::OTHERWISE;
 use crate::one_or_more::OneOrMore;
-use crate::problem::Position;
 use crate::rules::{RetryAfter, Rule};
 use crate::words::{self, Words};
 use crate::{GrpcCode, Reading};
@@ -55,7 +54,7 @@ pub(crate) fn read(file: At<RuleFile>, check: &mut Check<'_>) -> Option<Rule> {
 }
 
 pub(crate) fn reading(field: &str, word: &At<String>, check: &mut Check<'_>) -> Option<Reading> {
-    check.parsed(field, word, &readings())
+    check.parsed(field, Some(word), word.position, &readings())
 }
 
 pub(crate) fn readings() -> String {
@@ -128,7 +127,7 @@ fn grpc(codes: At<OneOrMore<String>>, check: &mut Check<'_>) -> Option<Vec<GrpcC
     let codes = filled("grpc", codes, check)?;
     let codes: Vec<_> = codes
         .iter()
-        .map(|code| check.parsed("grpc", code, &expected))
+        .map(|code| check.parsed("grpc", Some(code), code.position, &expected))
         .collect();
     codes.into_iter().collect()
 }
@@ -278,7 +277,7 @@ fn json_pointer(field: &str, text: &At<String>, check: &mut Check<'_>) -> Option
 
 fn filled<T>(field: &str, values: At<OneOrMore<T>>, check: &mut Check<'_>) -> Option<Vec<At<T>>> {
     let at = values.position;
-    let list = values.into_list();
+    let list = OneOrMore::list(values);
     if list.is_empty() {
         check.problem(at, &format!("`{field}` is empty"), "at least one value");
         return None;

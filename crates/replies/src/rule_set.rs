@@ -1,15 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::at::At;
-use crate::check::{Check, list};
-use crate::file::{RuleFile, RuleSetFile};
+use drafts::{At, Check, Position, Problem, Source, list};
+
+use crate::Reading;
+use crate::file::{RuleFile, RuleSetFile, SHAPE};
 use crate::fixture::{self, Fixture};
-use crate::problem::{Position, Problem};
 use crate::rule_draft::{self, readings};
 use crate::rule_sets::Checked;
 use crate::rules::{Otherwise, Rules};
-use crate::{Reading, Source};
 
 /// One file: rules, where they stand, and the recorded replies that prove them.
 #[derive(Clone, Debug)]
@@ -28,13 +27,7 @@ const DEFAULT: &str = "default";
 pub(crate) fn read(source: &Source<'_>, problems: &mut Vec<Problem>) -> Option<RuleSet> {
     let before = problems.len();
     let mut check = Check::new(source.name, problems);
-    let file = match serde_saphyr::from_str::<RuleSetFile>(source.text) {
-        Ok(file) => file,
-        Err(error) => {
-            check.misshapen(&error);
-            return None;
-        }
-    };
+    let file: RuleSetFile = check.document(source.text, SHAPE)?;
     let Some(drafts) = file.rules else {
         check.whole("`rules` is missing", "a list of rules; it may be empty");
         return None;
@@ -82,7 +75,7 @@ fn otherwise(word: Option<&At<String>>, check: &mut Check<'_>) -> Otherwise {
     }
     let expected = format!("`{DEFAULT}`, or {}", readings());
     check
-        .parsed("otherwise", word, &expected)
+        .parsed("otherwise", Some(word), word.position, &expected)
         .map_or_else(Otherwise::default, Otherwise::Always)
 }
 

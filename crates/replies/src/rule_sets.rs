@@ -1,25 +1,15 @@
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::check::{SLUG, slug};
+use drafts::{OwnedSource, Problem, SLUG, Source, read_dir, slug};
+
+use crate::Rules;
 use crate::rule_set::{self, RuleSet};
-use crate::{Problem, Rules};
 
 /// All rule sets, by their names: the names of their files.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSets(BTreeMap<String, RuleSet>);
-
-/// One file: the name it has in messages, and its text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source<'a> {
-    /// The name, usually its path.
-    pub name: &'a str,
-    /// The whole text.
-    pub text: &'a str,
-}
 
 /// How a rule set read its recorded replies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,19 +50,15 @@ impl RuleSets {
     /// # Errors
     /// Every problem that was found, ordered by place.
     pub fn load(dir: &Path) -> Result<Self, Vec<Problem>> {
-        let paths = yaml_files(dir).map_err(|error| vec![unreadable(dir, &error)])?;
-        let mut problems = Vec::new();
-        let mut texts = Vec::new();
-        for path in paths {
-            match fs::read_to_string(&path) {
-                Ok(text) => texts.push((path.display().to_string(), text)),
-                Err(error) => problems.push(unreadable(&path, &error)),
-            }
+        let (files, mut problems) = read_dir(dir);
+        if files.is_empty() && problems.is_empty() {
+            problems.push(Problem::whole(
+                dir.display().to_string(),
+                "cannot be read: no file `*.yaml` is here",
+                "a directory of UTF-8 files `*.yaml`",
+            ));
         }
-        let sources: Vec<_> = texts
-            .iter()
-            .map(|(name, text)| Source { name, text })
-            .collect();
+        let sources: Vec<_> = files.iter().map(OwnedSource::as_source).collect();
         let sets = Self::from_sources(&sources);
         if problems.is_empty() {
             return sets;
@@ -102,12 +88,11 @@ impl RuleSets {
                 .file_stem()
                 .and_then(|stem| slug(stem.to_str()?));
             if stem.is_none() {
-                problems.push(Problem {
-                    file: source.name.to_owned(),
-                    position: None,
-                    found: "the file's name is no name of a rule set".to_owned(),
-                    expected: format!("{SLUG}, then `.yaml`"),
-                });
+                problems.push(Problem::whole(
+                    source.name,
+                    "the file's name is no name of a rule set",
+                    format!("{SLUG}, then `.yaml`"),
+                ));
             }
             let set = rule_set::read(source, &mut problems);
             sets.extend(stem.zip(set));
@@ -133,33 +118,5 @@ impl RuleSets {
     pub fn check(&self) -> Vec<Checked> {
         let sets = self.0.iter();
         sets.map(|(name, set)| set.check(name)).collect()
-    }
-}
-
-fn yaml_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        paths.push(entry?.path());
-    }
-    paths.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "yaml")
-    });
-    if paths.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            "no file `*.yaml` is here",
-        ));
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Problem {
-    Problem {
-        file: path.display().to_string(),
-        position: None,
-        found: format!("cannot be read: {error}"),
-        expected: "a directory of UTF-8 files `*.yaml`".to_owned(),
     }
 }

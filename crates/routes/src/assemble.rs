@@ -2,20 +2,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use calendar::Calendars;
 use domain::Envelope;
+use drafts::{At, Check, Position, Problem, Source, list};
 use territory::Territory;
 
-use crate::at::At;
 use crate::binding::Reach;
-use crate::check::{Check, list};
 use crate::destination_draft::{self, DestinationDraft, Known};
 use crate::destination_file::DestinationsFile;
-use crate::problem::{Position, Problem};
 use crate::role::AgencyRole;
 use crate::route::Route;
 use crate::route_draft::{self, RouteDraft};
 use crate::route_file::RouteFile;
 use crate::route_set::{RouteSet, Served};
-use crate::source::{self, Source, Templates};
+use crate::schema::SHAPE;
+use crate::source::{self, Templates};
 use crate::validity::Validity;
 use crate::warning;
 
@@ -49,12 +48,8 @@ pub(crate) fn assemble(
             read_destinations(destinations, known, &mut problems)
         }
         Err(error) => {
-            problems.push(Problem {
-                file: "territory".to_owned(),
-                position: None,
-                found: error.to_string(),
-                expected: "the data that this build embeds".to_owned(),
-            });
+            let expected = "the data that this build embeds";
+            problems.push(Problem::whole("territory", error.to_string(), expected));
             Vec::new()
         }
     };
@@ -87,16 +82,12 @@ fn read_routes<'a>(
     let mut drafts = Vec::new();
     for Source { name, text } in sources {
         let mut check = Check::new(name, problems);
-        match serde_saphyr::from_multiple::<At<RouteFile>>(text) {
-            Ok(versions) => {
-                if versions.is_empty() {
-                    check.whole("the file is empty", "at least one version of a route");
-                }
-                let read = |raw| route_draft::read(name, raw, calendars, &mut check);
-                drafts.extend(versions.iter().filter_map(read));
-            }
-            Err(error) => check.misshapen(&error),
+        let versions: Option<Vec<At<RouteFile>>> = check.documents(text, SHAPE);
+        if versions.as_ref().is_some_and(Vec::is_empty) {
+            check.whole("the file is empty", "at least one version of a route");
         }
+        let read = |raw| route_draft::read(name, raw, calendars, &mut check);
+        drafts.extend(versions.iter().flatten().filter_map(read));
     }
     drafts
 }
@@ -109,13 +100,9 @@ fn read_destinations<'a>(
     let mut drafts = Vec::new();
     for Source { name, text } in sources {
         let mut check = Check::new(name, problems);
-        match serde_saphyr::from_str::<DestinationsFile>(text) {
-            Ok(list) => {
-                let read = |raw| destination_draft::read(name, raw, known, &mut check);
-                drafts.extend(list.iter().filter_map(read));
-            }
-            Err(error) => check.misshapen(&error),
-        }
+        let list: Option<DestinationsFile> = check.document(text, SHAPE);
+        let read = |raw| destination_draft::read(name, raw, known, &mut check);
+        drafts.extend(list.iter().flatten().filter_map(read));
     }
     drafts
 }
@@ -286,6 +273,11 @@ fn index(routes: Vec<RouteDraft<'_>>, destinations: Vec<DestinationDraft<'_>>) -
     };
     let by_id = destinations.iter().enumerate().map(destination).collect();
     let with_id = |route: Route| (route.id.clone(), route);
+    let named = |draft: &DestinationDraft<'_>| {
+        let id = draft.binding.destination.id.clone();
+        Some((id, (draft.file.to_owned(), draft.replies_at?)))
+    };
+    let replies_at = destinations.iter().filter_map(named).collect();
     RouteSet {
         routes: routes
             .into_iter()
@@ -298,6 +290,7 @@ fn index(routes: Vec<RouteDraft<'_>>, destinations: Vec<DestinationDraft<'_>>) -
             .collect(),
         by_reach,
         by_id,
+        replies_at,
         digest: String::new(),
         warnings: Vec::new(),
     }

@@ -2,17 +2,16 @@ use std::collections::BTreeSet;
 
 use calendar::Calendars;
 use domain::{Destination, ProvinceCode, RetrySteps, UnitCode};
+use drafts::{At, Check, Position, SLUG};
 use jiff::tz::Offset;
 use territory::{TWO_TIER_SINCE, Territory};
 
-use crate::at::At;
 use crate::binding::{DestinationBinding, Provinces, Reach, Serves};
-use crate::check::{Check, DURATION, SLUG, duration};
 use crate::destination_file::{DestinationFile, ProvincesFile, RetryFile, ServesFile};
-use crate::problem::Position;
 use crate::route_draft::calendar;
 use crate::source::Templates;
-use crate::terms_draft;
+use crate::times::{DURATION, duration};
+use crate::{terms_draft, validity_draft};
 
 const ENDPOINT: &str = "`grpc://host:port`, `grpc+unary://host:port` or `http://host:port/path` (with TLS `grpcs`, \
                         `grpcs+unary`, `https`), `\"pull:\"` or `kafka:TOPIC`";
@@ -28,6 +27,8 @@ pub(crate) struct DestinationDraft<'a> {
     pub(crate) reaches: Vec<(Reach, Position)>,
     /// Where it says whether it is idempotent.
     pub(crate) idempotent_at: Option<Position>,
+    /// Where it names the rules for its replies.
+    pub(crate) replies_at: Option<Position>,
     /// Where each of its outages stands.
     pub(crate) outages_at: Vec<Position>,
 }
@@ -62,7 +63,7 @@ pub(crate) fn read<'a>(
     let timeout = check.needed("timeout", raw.timeout.as_ref(), at, DURATION);
     let timeout = timeout.and_then(|text| check.value("timeout", text, DURATION, duration));
     let retry = retry(check, raw.retry.as_ref(), at);
-    let valid = check.validity(raw.valid.as_ref(), at);
+    let valid = validity_draft::read(check, raw.valid.as_ref(), at);
     let offset = calendar
         .as_ref()
         .and_then(|id| known.calendars.get(id.as_str()))
@@ -91,6 +92,7 @@ pub(crate) fn read<'a>(
         },
         reaches,
         idempotent_at: terms.idempotent_at,
+        replies_at: terms.replies_at,
         outages_at: terms.outages_at,
     })
 }

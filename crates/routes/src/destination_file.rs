@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use drafts::At;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::at::At;
 use crate::route_file::ValidFile;
 use crate::terms_file::{CanaryFile, EnvelopeFile, OutageFile, RateFile};
 

@@ -15,35 +15,32 @@
 //! compute a deadline (`calendar` does) and does not follow units through mergers (`territory` does).
 
 mod assemble;
-mod at;
 mod binding;
-mod check;
 mod conflict;
 mod cycle;
 mod destination_draft;
 mod destination_file;
 mod outage_draft;
-mod problem;
 mod role;
 mod route;
 mod route_draft;
 mod route_file;
 mod route_set;
 mod schema;
-mod shape;
 mod source;
 mod step_draft;
 mod terms_draft;
 mod terms_file;
+mod times;
 mod validity;
+mod validity_draft;
 mod warning;
 
 pub use binding::{DestinationBinding, NoDestination, Provinces, Serves};
-pub use problem::{Position, Problem};
+pub use drafts::{Position, Problem, Source};
 pub use role::{AgencyRole, InvalidAgencyRole};
 pub use route::{Alias, Boundary, BoundaryPolicy, Route, Step, Text, UnitRule};
 pub use route_set::{NoRoute, RouteSet};
 pub use schema::json_schema;
-pub use source::Source;
 pub use validity::Validity;
 pub use warning::Warning;

@@ -1,12 +1,11 @@
 use domain::{Outage, OutageTime};
+use drafts::{At, Check, Position};
 use jiff::Timestamp;
 use jiff::civil::{DateTime, Weekday};
 use jiff::tz::Offset;
 
-use crate::at::At;
-use crate::check::{CLOCK, Check, clock};
-use crate::problem::Position;
 use crate::terms_file::OutageFile;
+use crate::times::{CLOCK, clock};
 
 const MOMENT: &str = "a moment like `2026-12-01T18:00`, on the clock of the destination's calendar";
 const DAY: &str = "one of `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`";

@@ -1,14 +1,15 @@
 use calendar::Calendars;
 use domain::{CalendarId, ProcedureCode, RouteId, StepId};
+use drafts::{At, Check, Position, SLUG, list};
 
-use crate::at::At;
-use crate::check::{CODE, Check, DATE, SLUG, date, list};
-use crate::problem::Position;
 use crate::route::{Alias, Boundary, BoundaryPolicy, Route};
 use crate::route_file::{AliasFile, BoundaryFile, RouteFile};
 use crate::step_draft::{self, WITHIN, cut_off, text};
+use crate::times::{DATE, date};
 use crate::validity::Validity;
+use crate::validity_draft;
 
+const CODE: &str = "a base code like `3.000722`";
 const POLICY: &str = "one of `strict`, `province`, `national`";
 
 /// A route version that is valid by itself, with the places that later checks need.
@@ -45,7 +46,7 @@ pub(crate) fn read<'a>(
         at,
         "what the citizen asks for",
     );
-    let valid = check.validity(raw.valid.as_ref(), at);
+    let valid = validity_draft::read(check, raw.valid.as_ref(), at);
     let boundary = boundary(check, raw.boundary.as_ref(), at);
     let calendar = self::calendar(check, raw.calendar.as_ref(), at, calendars);
     let within = check.parsed("within", raw.within.as_ref(), at, WITHIN);
@@ -134,7 +135,7 @@ fn alias(
         Some(text) => Some(check.value("aliases.from", text, DATE, date)?),
         None => None,
     };
-    let until = check.until(raw.until.as_ref(), from);
+    let until = validity_draft::until(check, raw.until.as_ref(), from);
     let (text, code, until, valid) = (text?, code?, until?, valid?);
     let days = Validity {
         from: from.unwrap_or(valid.from),

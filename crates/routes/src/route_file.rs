@@ -1,9 +1,9 @@
 //! The shape of a route file; its doc comments are what an editor shows while somebody writes one.
 
+use drafts::At;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::at::At;
 use crate::route::{BoundaryPolicy, UnitRule};
 
 /// One version of a route. A file holds one or more, divided by lines of `---`.

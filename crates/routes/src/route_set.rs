@@ -1,12 +1,17 @@
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::Path,
+};
 
 use calendar::Calendars;
 use domain::{Destination, DestinationId, ProcedureCode, ProvinceCode, RouteId, UnitCode};
+use drafts::{OwnedSource, list};
 use jiff::civil::Date;
 
 use crate::{
-    AgencyRole, DestinationBinding, NoDestination, Problem, Route, Source, Validity, Warning,
-    assemble, binding::Reach, source,
+    AgencyRole, DestinationBinding, NoDestination, Position, Problem, Route, Source, Validity,
+    Warning, assemble, binding::Reach, source,
 };
 
 /// Routes and destinations that were validated together. Immutable: share it behind an `Arc`, and replace
@@ -18,6 +23,8 @@ pub struct RouteSet {
     pub(crate) bindings: Vec<DestinationBinding>,
     pub(crate) by_reach: BTreeMap<AgencyRole, BTreeMap<Reach, Vec<usize>>>,
     pub(crate) by_id: BTreeMap<DestinationId, usize>,
+    /// Where destinations name the rules for their replies: file and place.
+    pub(crate) replies_at: BTreeMap<DestinationId, (String, Position)>,
     pub(crate) digest: String,
     pub(crate) warnings: Vec<Warning>,
 }
@@ -55,17 +62,31 @@ impl RouteSet {
         destinations_dir: &Path,
         calendars: &Calendars,
     ) -> Result<Self, Vec<Problem>> {
-        let (routes, mut problems) = source::read_dir(routes_dir);
+        let (routes, problems) = source::read_dir(routes_dir);
+        Self::load_with(&routes, problems, destinations_dir, calendars)
+    }
+
+    /// Reads the destinations of a directory without any route, and the templates that they name.
+    ///
+    /// # Errors
+    /// Every problem that was found, ordered by place.
+    pub fn load_destinations(dir: &Path, calendars: &Calendars) -> Result<Self, Vec<Problem>> {
+        Self::load_with(&[], Vec::new(), dir, calendars)
+    }
+
+    fn load_with(
+        routes: &[OwnedSource],
+        mut problems: Vec<Problem>,
+        destinations_dir: &Path,
+        calendars: &Calendars,
+    ) -> Result<Self, Vec<Problem>> {
         let (destinations, more) = source::read_dir(destinations_dir);
         problems.extend(more);
         if !problems.is_empty() {
             return Err(problems);
         }
-        let routes: Vec<_> = routes.iter().map(source::OwnedSource::as_source).collect();
-        let destinations: Vec<_> = destinations
-            .iter()
-            .map(source::OwnedSource::as_source)
-            .collect();
+        let routes: Vec<_> = routes.iter().map(OwnedSource::as_source).collect();
+        let destinations: Vec<_> = destinations.iter().map(OwnedSource::as_source).collect();
         let templates = |name: &str| source::read_template(destinations_dir, name);
         assemble::assemble(&routes, &destinations, &templates, calendars)
     }
@@ -179,6 +200,25 @@ impl RouteSet {
         Some(&binding.destination)
     }
 
+    /// Destinations that name rules for their replies which are not among `known`, ordered by place. The
+    /// rules are read by `replies`, and so unknown here.
+    pub fn unknown_replies<'a>(&self, known: impl IntoIterator<Item = &'a str>) -> Vec<Problem> {
+        let known: BTreeSet<&str> = known.into_iter().collect();
+        let problem = |destination: &Destination| {
+            let name = destination.terms.replies.as_deref()?;
+            let (file, position) = self.replies_at.get(&destination.id)?;
+            (!known.contains(name)).then(|| Problem {
+                file: file.clone(),
+                position: Some(*position),
+                found: format!("destination `{}`: `replies` is `{name}`", destination.id),
+                expected: known_or_new(&known, name),
+            })
+        };
+        let mut problems: Vec<_> = self.destinations().filter_map(problem).collect();
+        problems.sort();
+        problems
+    }
+
     /// All destinations with what they serve and when.
     pub fn bindings(&self) -> impl Iterator<Item = &DestinationBinding> {
         self.bindings.iter()
@@ -192,6 +232,15 @@ impl RouteSet {
     /// A short digest of the names and texts of all files; equal for equal files wherever they lie.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+}
+
+fn known_or_new(known: &BTreeSet<&str>, name: &str) -> String {
+    let new = format!("a file `replies/{name}.yaml` beside this one");
+    if known.is_empty() {
+        format!("{new}, as there are no rule sets, or no `replies`")
+    } else {
+        format!("one of the rule sets {}, or {new}", list(known))
     }
 }
 

@@ -1,25 +1,9 @@
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
+use drafts::{OwnedSource, Problem, Source};
 use sha2::{Digest, Sha256};
-
-use crate::Problem;
-
-/// One file: the name it has in messages, and its text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source<'a> {
-    /// The name, usually its path.
-    pub name: &'a str,
-    /// The whole text.
-    pub text: &'a str,
-}
-
-/// A file that was read from a directory.
-pub(crate) struct OwnedSource {
-    name: String,
-    text: String,
-}
 
 /// The text of a template beside the destination files, or why there is none.
 pub(crate) type Templates<'a> = &'a dyn Fn(&str) -> Result<String, String>;
@@ -48,54 +32,12 @@ pub(crate) const ROUTES: &[Source<'static>] = deployed!(
 /// The destination files of `deploy`.
 pub(crate) const DESTINATIONS: &[Source<'static>] = deployed!("destinations/demo.yaml");
 
-// === impl OwnedSource ===
-
-impl OwnedSource {
-    pub(crate) fn as_source(&self) -> Source<'_> {
-        Source {
-            name: &self.name,
-            text: &self.text,
-        }
-    }
-}
-
-/// Reads all `*.yaml` of a directory, ordered by name.
+/// Reads all `*.yaml` of a directory, of which there must be one.
 pub(crate) fn read_dir(dir: &Path) -> (Vec<OwnedSource>, Vec<Problem>) {
-    let mut sources = Vec::new();
-    let mut problems = Vec::new();
-    let mut paths = Vec::new();
-    match fs::read_dir(dir) {
-        Ok(entries) => {
-            for entry in entries {
-                match entry {
-                    Ok(entry) => paths.push(entry.path()),
-                    Err(error) => problems.push(unreadable(dir, &error)),
-                }
-            }
-        }
-        Err(error) => problems.push(unreadable(dir, &error)),
-    }
-    paths.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "yaml")
-    });
-    if paths.is_empty() && problems.is_empty() {
-        problems.push(Problem {
-            file: dir.display().to_string(),
-            position: None,
-            found: "no file `*.yaml` is here".to_owned(),
-            expected: "at least one".to_owned(),
-        });
-    }
-    paths.sort();
-    for path in paths {
-        match fs::read_to_string(&path) {
-            Ok(text) => sources.push(OwnedSource {
-                name: path.display().to_string(),
-                text,
-            }),
-            Err(error) => problems.push(unreadable(&path, &error)),
-        }
+    let (sources, mut problems) = drafts::read_dir(dir);
+    if sources.is_empty() && problems.is_empty() {
+        let (found, expected) = ("no file `*.yaml` is here", "at least one");
+        problems.push(Problem::whole(dir.display().to_string(), found, expected));
     }
     (sources, problems)
 }
@@ -138,13 +80,4 @@ pub(crate) fn digest(kinds: [&[Source<'_>]; 3]) -> String {
         .take(6)
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Problem {
-    Problem {
-        file: path.display().to_string(),
-        position: None,
-        found: format!("cannot be read: {error}"),
-        expected: "a directory of UTF-8 files `*.yaml`".to_owned(),
-    }
 }

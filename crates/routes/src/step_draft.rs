@@ -1,15 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::StepId;
+use drafts::{At, Check, Position, SLUG, list};
 use jiff::civil::Time;
 
-use crate::at::At;
-use crate::check::{CLOCK, Check, SLUG, clock, list};
 use crate::cycle;
-use crate::problem::Position;
 use crate::role::AgencyRole;
 use crate::route::{BoundaryPolicy, Step, Text, UnitRule};
 use crate::route_file::{RouteFile, StepFile, TextFile};
+use crate::times::{CLOCK, clock};
 
 pub(crate) const WITHIN: &str =
     "a time limit like `same day`, `4 working hours`, `2 working days`, `5 days` or `1 month`";

@@ -2,12 +2,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 
 use domain::{Canary, Endpoint, Envelope, Rate, Terms};
+use drafts::{At, Check, Position, SLUG, slug};
 use jiff::tz::Offset;
 
-use crate::at::At;
-use crate::check::{Check, SLUG};
 use crate::destination_file::DestinationFile;
-use crate::problem::Position;
 use crate::source::Templates;
 use crate::terms_file::{CanaryFile, EnvelopeFile, RateFile};
 use crate::{destination_draft, outage_draft};
@@ -18,10 +16,11 @@ const ACTION: &str = "the value of the `SOAPAction` header, in visible ASCII";
 const TEMPLATE: &str = "the name of a UTF-8 file beside this one, at most 64 KiB";
 const RATE: &str = "`per_second`, `per_working_hour` or both";
 
-/// The terms of a destination, with the places that warnings need.
+/// The terms of a destination, with the places that later checks need.
 pub(crate) struct TermsDraft {
     pub(crate) terms: Terms,
     pub(crate) idempotent_at: Option<Position>,
+    pub(crate) replies_at: Option<Position>,
     /// Where each of the outages stands.
     pub(crate) outages_at: Vec<Position>,
 }
@@ -64,6 +63,7 @@ pub(crate) fn read(
     complete.then_some(TermsDraft {
         terms,
         idempotent_at: raw.idempotent.as_ref().map(|raw| raw.position),
+        replies_at: raw.replies.as_ref().map(|raw| raw.position),
         outages_at,
     })
 }
@@ -238,9 +238,4 @@ fn envelope(
         action: action?,
         template: template.ok()?,
     })
-}
-
-fn slug(text: &str) -> Option<String> {
-    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    ((1..=63).contains(&text.len()) && text.bytes().all(legal)).then(|| text.to_owned())
 }

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
+use drafts::At;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
-
-use crate::at::At;
 
 /// How many deliveries may begin in a time.
 #[derive(Deserialize, JsonSchema)]

@@ -130,6 +130,15 @@ impl Child {
         assert!(sent.unwrap().success());
     }
 
+    /// The bytes of memory that it has.
+    pub(crate) fn resident(&self) -> u64 {
+        let pid = self.process.id().expect("it still runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.unwrap().parse::<u64>().unwrap() << 10
+    }
+
     /// Whether it ended on its own, with its code and what it said.
     pub(crate) async fn has_ended(&mut self) -> Option<(Option<i32>, String)> {
         self.process.try_wait().unwrap()?;

@@ -32,7 +32,7 @@ struct AwayReader {
 
 /// A door to a server that can be shut: connections break and new ones are refused.
 pub(crate) struct Door {
-    pub(crate) address: std::net::SocketAddr,
+    address: std::net::SocketAddr,
     open: watch::Sender<bool>,
 }
 
@@ -124,8 +124,10 @@ impl Reader for AwayReader {
 // === impl Door ===
 
 impl Door {
-    /// A door to `target`, `host:port`.
-    pub(crate) fn to(target: String, world: &World) -> Self {
+    /// A door to the server of a URL.
+    pub(crate) fn before(url: &str, world: &World) -> Self {
+        let (_, target, _) = parts(url);
+        let target = target.to_owned();
         let (open, mut is_open) = watch::channel(true);
         let (address, tasks) = (free_port(), world.tasks().clone());
         world.tasks().spawn_brief(async move {
@@ -146,9 +148,22 @@ impl Door {
         Self { address, open }
     }
 
+    /// The same URL through the door.
+    pub(crate) fn through(&self, url: &str) -> String {
+        let (before, _, after) = parts(url);
+        format!("{before}@{}/{after}", self.address)
+    }
+
     pub(crate) fn set_open(&self, open: bool) {
         self.open.send_replace(open);
     }
+}
+
+/// What stands before, in and behind the `host:port` of a URL with a user.
+fn parts(url: &str) -> (&str, &str, &str) {
+    let (before, rest) = url.split_once('@').unwrap();
+    let (server, after) = rest.split_once('/').unwrap();
+    (before, server, after)
 }
 
 async fn pass(mut inner: TcpStream, target: String, mut open: watch::Receiver<bool>) {

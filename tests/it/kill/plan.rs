@@ -46,6 +46,11 @@ impl Numbers {
         }
     }
 
+    /// Whether this is a full run.
+    pub(crate) fn is_full(&self) -> bool {
+        self.kills >= Self::FULL
+    }
+
     pub(crate) fn chance(&self) -> StdRng {
         StdRng::seed_from_u64(self.seed)
     }

@@ -86,6 +86,14 @@ impl Victim {
         self.start(site);
     }
 
+    /// The bytes of memory that its process has.
+    pub(crate) fn resident(&self) -> u64 {
+        match &self.life {
+            Some(Life::Process(child)) => child.resident(),
+            _ => panic!("it is no process of its own"),
+        }
+    }
+
     /// Kills it for good.
     pub(crate) async fn end(&mut self) {
         if let Some(Life::Process(child)) = self.life.take() {

@@ -61,9 +61,13 @@ async fn b7_50_000_pass_one_that_hangs_over_a_crash() {
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let lane = courier.lane("justice").await;
-    let counts = (lane.in_flight, lane.queued + lane.waiting, lane.dead);
-    assert_eq!(counts, (1, 1, 0));
+    // Where lanes are leased, a busy machine may have had to claim this one anew.
+    let only_it_is_left = || async {
+        let lane = courier.lane("justice").await;
+        let counts = (lane.in_flight, lane.queued + lane.waiting, lane.dead);
+        (counts == (1, 1, 0)).then_some(())
+    };
+    eventually(only_it_is_left).await;
     courier.stop().await;
 
     hangs.store(false, Ordering::SeqCst);

@@ -74,7 +74,7 @@ fn target(args: &ConformanceArgs, settings: &Settings) -> Result<Target, Failure
     }
     let name = args.destination.as_deref().unwrap_or_default();
     let routes = match &args.destinations_dir {
-        Some(dir) => Arc::new(plan::destinations_alone(dir).map_err(usage)?),
+        Some(dir) => Arc::new(plan::destinations_alone(dir, &settings.routes).map_err(usage)?),
         None => plan::load(&settings.routes).map_err(usage)?.routes,
     };
     let mut destinations = routes.destinations();

@@ -1,6 +1,6 @@
 //! `lienthong destinations`: the files of destinations.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use replies::{Checked, Problem, RuleSets};
 use serde_json::{Value, json};
@@ -9,7 +9,8 @@ use crate::{
     cli::{DestinationsCommand, Output},
     exit::Failure,
     output::{self, safe},
-    settings::Settings,
+    plan::{self, PlanError},
+    settings::{RoutesSettings, Settings},
 };
 
 /// Runs the command.
@@ -22,35 +23,41 @@ pub fn run(
     format: Output,
 ) -> Result<(), Failure> {
     match command {
-        DestinationsCommand::Check { dir } => {
-            check(dir.as_deref(), &settings.routes.destinations_dir, format)
-        }
+        DestinationsCommand::Check { dir } => check(dir.as_deref(), &settings.routes, format),
     }
 }
 
-fn check(given: Option<&Path>, configured: &Path, format: Output) -> Result<(), Failure> {
-    let dir = rule_sets_dir(given, configured);
-    let sets = match &dir {
-        Some(dir) => RuleSets::load(dir),
-        None => RuleSets::built_in(),
-    };
-    let sets = sets.map_err(|problems| refused(&problems, format))?;
+fn check(given: Option<&Path>, settings: &RoutesSettings, format: Output) -> Result<(), Failure> {
+    let sets = read(given, settings, format)?;
     report(&sets.check(), format)
 }
 
-/// Where rule sets lie; `None`: in the program.
-fn rule_sets_dir(given: Option<&Path>, configured: &Path) -> Option<PathBuf> {
-    match given {
-        Some(dir) => {
-            let inside = dir.join("replies");
-            Some(if inside.is_dir() {
-                inside
-            } else {
-                dir.to_owned()
-            })
+/// The rule sets, if nothing is wrong with them nor with the destinations that lie beside them.
+fn read(
+    given: Option<&Path>,
+    settings: &RoutesSettings,
+    format: Output,
+) -> Result<RuleSets, Failure> {
+    let dir = given.unwrap_or(&settings.destinations_dir);
+    let only_rule_sets = given.is_some() && !dir.join("replies").is_dir();
+    if only_rule_sets {
+        return RuleSets::load(dir).map_err(|problems| refused(&problems, format));
+    }
+    let sets = plan::rule_sets(dir);
+    let mut problems = match plan::destinations_alone(dir, settings) {
+        Ok(destinations) => sets
+            .iter()
+            .flat_map(|sets| destinations.unknown_replies(sets.names()))
+            .collect(),
+        Err(PlanError::Routes(problems)) => problems,
+        Err(error) => return Err(Failure::Usage(error.into())),
+    };
+    match sets {
+        Ok(sets) if problems.is_empty() => Ok(sets),
+        sets => {
+            problems.extend(sets.err().into_iter().flatten());
+            Err(refused(&problems, format))
         }
-        None if configured.as_os_str().is_empty() => None,
-        None => Some(configured.join("replies")),
     }
 }
 
@@ -63,7 +70,7 @@ fn refused(problems: &[Problem], format: Output) -> Failure {
     }
     let lines: String = problems.iter().map(line).collect();
     Failure::Usage(anyhow::anyhow!(
-        "{} problem(s) in the files of reply rules:{lines}",
+        "{} problem(s) in the files of destinations and reply rules:{lines}",
         problems.len()
     ))
 }
@@ -125,6 +132,7 @@ fn problem_json(problem: &Problem) -> Value {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -141,20 +149,28 @@ mod tests {
         dir
     }
 
+    fn settings(destinations_dir: &Path) -> RoutesSettings {
+        RoutesSettings {
+            routes_dir: PathBuf::new(),
+            destinations_dir: destinations_dir.to_owned(),
+            calendars_dir: PathBuf::new(),
+        }
+    }
+
     fn checked(text: &str) -> Result<(), Failure> {
         let dir = destinations(text);
-        check(Some(dir.path()), Path::new(""), Output::Table)
+        check(Some(dir.path()), &settings(Path::new("")), Output::Table)
     }
 
     #[test]
     fn samples_and_sound_files_pass() {
-        check(None, Path::new(""), Output::Json).unwrap();
+        check(None, &settings(Path::new("")), Output::Json).unwrap();
         checked(GOOD).unwrap();
         let dir = destinations(GOOD);
-        check(None, dir.path(), Output::Table).unwrap();
+        check(None, &settings(dir.path()), Output::Table).unwrap();
         check(
             Some(&dir.path().join("replies")),
-            Path::new("none"),
+            &settings(Path::new("none")),
             Output::Table,
         )
         .unwrap();
@@ -183,7 +199,46 @@ mod tests {
             "{text}"
         );
         let none = tempfile::tempdir().unwrap();
-        let failure = check(None, none.path(), Output::Json).unwrap_err();
+        let failure = check(None, &settings(none.path()), Output::Json).unwrap_err();
         assert!(matches!(failure, Failure::Usage(_)), "{}", failure.text());
+    }
+
+    #[test]
+    fn a_destination_that_names_no_rule_set_is_told_with_its_place() {
+        let dir = destinations(GOOD);
+        let demo = include_str!("../../../../deploy/destinations/demo.yaml");
+        let named = |name: &str| {
+            let text = demo.replacen(
+                "  agency: justice\n",
+                &format!("  agency: justice\n  replies: {name}\n"),
+                1,
+            );
+            fs::write(dir.path().join("demo.yaml"), text).unwrap();
+            check(Some(dir.path()), &settings(Path::new("")), Output::Table)
+        };
+        named("x").unwrap();
+        let failure = named("z").unwrap_err();
+        assert!(matches!(failure, Failure::Usage(_)));
+        let text = failure.text();
+        let place = "demo.yaml:8:12: destination `demo-justice`: `replies` is `z`; expected one of the rule sets `x`, \
+                     or a file `replies/z.yaml` beside this one";
+        assert!(
+            text.starts_with("1 problem(s)") && text.ends_with(place),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_destinations_and_with_rule_sets_is_told_at_once() {
+        let dir = destinations("rules: 7\n");
+        fs::write(dir.path().join("demo.yaml"), "7\n").unwrap();
+        let failure = check(None, &settings(dir.path()), Output::Table).unwrap_err();
+        let text = failure.text();
+        assert!(
+            ["2 problem(s)", "demo.yaml:1:1: ", "x.yaml:1:8: "]
+                .iter()
+                .all(|part| text.contains(part)),
+            "{text}"
+        );
     }
 }

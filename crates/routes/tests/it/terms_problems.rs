@@ -227,3 +227,27 @@ fn a_colon_at_the_end_needs_quotes() {
          that ends with `:` stands in quotes"
     );
 }
+
+#[test]
+fn rules_for_replies_that_are_not_there_are_told() {
+    let set = read(ROUTE, &with_terms(HTTP, "replies: police")).unwrap();
+    let unknown = |known: &[&str]| -> Vec<String> {
+        let problems = set.unknown_replies(known.iter().copied());
+        problems.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(unknown(&["justice", "police"]), [""; 0]);
+    let found = "d.yaml:21:12: destination `police-38`: `replies` is `police`; expected";
+    let new = "a file `replies/police.yaml` beside this one";
+    assert_eq!(
+        unknown(&["tax", "justice"]),
+        [format!(
+            "{found} one of the rule sets `justice`, `tax`, or {new}"
+        )]
+    );
+    assert_eq!(
+        unknown(&[]),
+        [format!(
+            "{found} {new}, as there are no rule sets, or no `replies`"
+        )]
+    );
+}
