@@ -8,4 +8,5 @@ mod kill;
 mod processes;
 mod rows;
 mod scenarios;
+mod seams;
 mod seeded_bugs;

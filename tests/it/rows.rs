@@ -25,6 +25,7 @@ fn tests_of(text: &str) -> impl Iterator<Item = (&str, &str)> {
 fn defines(source: &str, name: &str) -> bool {
     source.lines().any(|line| {
         let line = line.trim_start();
+        let line = line.strip_prefix("pub(super) ").unwrap_or(line);
         let rest = line.strip_prefix("async fn ").or(line.strip_prefix("fn "));
         let after = rest.and_then(|rest| rest.strip_prefix(name));
         after.is_some_and(|after| after.starts_with('('))

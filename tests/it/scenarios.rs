@@ -312,7 +312,8 @@ async fn d14_a_later_event_settles_an_unknown_outcome(backend: Backend) {
         ..quick()
     })
     .await;
-    house.site.repeats_harm = true;
+    house.site.harmed = Some("justice");
+    house.site.queryable = false;
     house.start().await;
 
     house.accept("marriage-1", MARRIAGE).await;

@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use crate::lanes::Lanes;
 use crate::orders::{self, Gate};
 use crate::stored::{self, Last, Stored, Wait};
+use crate::verdicts;
 
 use wire::{attempt, invalid, lane, order_record, unreadable, unwritten};
 
@@ -132,6 +133,12 @@ impl v1::courier_server::Courier for Api {
         if let Some(last) = row.last.filter(Last::is_success) {
             attempts.push(attempt(row.entry.tries, last));
         }
+        let late = verdicts::late(&self.store, row.entry.place)
+            .await
+            .map_err(|error| unreadable(&error))?
+            .into_iter()
+            .map(|late| attempt(late.number, late.last))
+            .collect();
         let orders = orders::on(&self.store, &id.to_string(), MOST_ORDERS)
             .await
             .map_err(|error| unreadable(&error))?;
@@ -147,6 +154,7 @@ impl v1::courier_server::Courier for Api {
             destination: row.destination,
             state: row.state.as_str().to_owned(),
             attempts,
+            late,
             orders: orders.into_iter().rev().map(order_record).collect(),
         }))
     }

@@ -3,8 +3,12 @@
 //! ```text
 //! Gained ─▶ begin (tell it what comes) ─▶ read what is undelivered ─▶ engine + link at work
 //! Asked  ─▶ leave: the last answers, the last verdicts ─▶ Hands::left
-//! Lost   ─▶ engine and link are dropped where they stand; the next owner sends again
+//! Lost   ─▶ nothing more is sent; the next owner sends again
 //! ```
+//!
+//! Answers that are under way to a lane that is lost are heard for a while: the guard of the lease makes
+//! them facts. Where a repeat harms, and where the agency pulls, engine and link are dropped where they
+//! stand.
 //!
 //! One lease is the right to read the deliveries topic. Its holder takes the group's epoch over, so that
 //! one before it that does not know yet can write nothing more, and tells its own lanes what it reads.
@@ -57,7 +61,7 @@ struct AtWork {
     token: Token,
     /// After the last answers.
     leave: CancellationToken,
-    /// Where it stands.
+    /// At once, but for answers that are under way.
     lost: CancellationToken,
 }
 

@@ -145,12 +145,13 @@ impl Engine {
         }
     }
 
-    /// Works on what it found, then on what comes, until it is to leave the lane; then attempts in flight
-    /// may still be answered for a while.
+    /// Works on what it found, then on what comes, until it is to leave the lane or has lost it; then
+    /// attempts in flight may still be answered for a while.
     pub(crate) async fn run(
         mut self,
         found: Vec<Input>,
         leave: CancellationToken,
+        lost: CancellationToken,
     ) -> Result<(), Error> {
         let (mut inputs, mut answers) = (Vec::new(), Vec::new());
         found.into_iter().for_each(|input| self.take_in(input));
@@ -166,6 +167,7 @@ impl Engine {
             let backlog = self.backlog.clone();
             tokio::select! {
                 () = leave.cancelled() => break,
+                () = lost.cancelled() => break,
                 received = self.channels.answers.recv_many(&mut answers, AT_ONCE) => {
                     if received == 0 {
                         break;

@@ -277,7 +277,7 @@ pub(crate) fn late(verdict: &Verdict) {
     } = &verdict.about;
     let (number, class) = (verdict.attempt.number, verdict.attempt.class.as_str());
     warn!(%destination, delivery = %entry.id, attempt = number, class,
-        "the answer came after the lane had gone to another courier; it is kept here only");
+        "the lane went to another courier before the verdict was written; it is kept as a fact");
     counter!(LATE, "destination" => destination.to_string()).increment(1);
 }
 

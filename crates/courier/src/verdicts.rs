@@ -1,14 +1,15 @@
 //! The one writer of what lanes learn: everything that waits goes into one transaction.
 //!
 //! Couriers that share a store write beside one another, each lane's reports under the guard of its
-//! lease. Reports of a lane that another courier has claimed meanwhile are left out: their deliveries
-//! are the other's, and what this one learned of them is a fact for the log lines alone.
+//! lease. Reports of a lane that another courier has claimed meanwhile change nothing: their deliveries
+//! are the other's. What this one heard of them is kept as a fact: see [`late`].
 //!
 //! All couriers share one outbox. Each publishes what it wrote itself; what one leaves behind, because
 //! it was killed between commit and publishing, is published by any of the others: rows that stood there at
 //! two looks, one length of a lease apart. Nobody needs to know who is alive for that, and what a slow
 //! one publishes as well is dropped by every reader, for the ids are the same.
 
+mod late;
 mod outcomes;
 mod rows;
 
@@ -36,6 +37,8 @@ use crate::lane::{Kept, Ruling};
 use crate::leases::{Lease, Token};
 use crate::telemetry;
 
+use late::Late;
+pub(crate) use late::late;
 pub(crate) use outcomes::outcome_record;
 
 /// What a lane reports, to be made durable.
@@ -77,7 +80,7 @@ pub(crate) enum Report {
         /// How it stands.
         kept: Kept,
     },
-    /// Everything before it is durable, or was refused because the lane is another courier's.
+    /// Everything before it is durable, be it as a fact alone because the lane is another courier's.
     Settled {
         /// Told then.
         done: oneshot::Sender<()>,
@@ -89,7 +92,7 @@ pub(crate) enum Report {
 pub(crate) struct Batch {
     pub(crate) lease: Arc<Lease>,
     pub(crate) reports: Vec<Report>,
-    /// Dropped once they are written, or left out.
+    /// Dropped once they are written.
     #[expect(dead_code, reason = "its end is what counts")]
     unwritten: Unwritten,
 }
@@ -316,6 +319,7 @@ impl Writer {
     }
 
     async fn write(&self, mut batches: Vec<Batch>, publisher: &Publisher) -> Result<bool, Error> {
+        let mut late = Late::default();
         let (ids, outgoing) = loop {
             let outcomes: Vec<Record> = reports(&batches).filter_map(outcomes::of).collect();
             let outgoing = if outcomes.is_empty() {
@@ -323,11 +327,12 @@ impl Writer {
             } else {
                 vec![(Topic::Outcomes, outcomes)]
             };
-            match self.commit(&batches, &outgoing).await? {
+            match self.commit(&batches, &late, &outgoing).await? {
                 Ok(ids) => break (ids, outgoing),
-                Err(refused) => leave_out(&mut batches, &refused),
+                Err(refused) => late.take_out(&mut batches, &refused),
             }
         };
+        late.written();
         let mut ended = telemetry::Ended::default();
         for report in batches.into_iter().flat_map(|batch| batch.reports) {
             match report {
@@ -367,6 +372,7 @@ impl Writer {
     async fn commit(
         &self,
         batches: &[Batch],
+        late: &Late,
         outgoing: &[(Topic, Vec<Record>)],
     ) -> Result<Result<Vec<i64>, Leases>, Error> {
         // In the order of the guarded rows; none where one process has the store.
@@ -376,8 +382,10 @@ impl Writer {
         let guards: Vec<Guard> = leases.values().cloned().collect();
         let mut pause = FIRST_PAUSE;
         loop {
-            let mut write = Write::new(self.fence(), self.clock.now().as_millisecond());
+            let now = self.clock.now().as_millisecond();
+            let mut write = Write::new(self.fence(), now);
             write.ops = rows::ops(reports(batches));
+            write.ops.extend(late.ops(now));
             write.guards = guards.clone();
             match self.outbox.commit(write, outgoing).await {
                 Ok(ids) => return Ok(Ok(ids)),
@@ -412,26 +420,6 @@ type Leases = BTreeSet<(DestinationId, Token)>;
 
 fn reports(batches: &[Batch]) -> impl Iterator<Item = &Report> {
     batches.iter().flat_map(|batch| &batch.reports)
-}
-
-fn leave_out(batches: &mut Vec<Batch>, refused: &Leases) {
-    batches.retain_mut(|batch| {
-        if !refused.contains(&batch.key()) {
-            return true;
-        }
-        for report in batch.reports.drain(..) {
-            match report {
-                Report::Verdict(verdict) => telemetry::late(&verdict),
-                Report::Settled { done } => {
-                    let _ = done.send(());
-                }
-                // Without an answer to its claim a lane does not send.
-                Report::Claimed { .. } => {}
-                Report::Resolved { .. } | Report::Alarm { .. } | Report::Kept { .. } => {}
-            }
-        }
-        false
-    });
 }
 
 // === impl Backlog ===

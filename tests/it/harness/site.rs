@@ -36,8 +36,10 @@ pub(crate) struct Site {
     endpoints: Vec<(&'static str, String)>,
     /// Attempts before a delivery is a dead letter.
     pub(crate) attempts: u32,
-    /// Whether destinations say that a repeat has a second effect.
-    pub(crate) repeats_harm: bool,
+    /// The agency that a repeat would harm, if there is one.
+    pub(crate) harmed: Option<&'static str>,
+    /// Whether that one can be asked what it has.
+    pub(crate) queryable: bool,
 }
 
 /// How long a courier that was killed or stopped keeps its lanes.
@@ -64,7 +66,8 @@ impl Site {
             admin: free_port(),
             endpoints,
             attempts: 10,
-            repeats_harm: false,
+            harmed: None,
+            queryable: true,
         };
         for sub in ["routes", "destinations", "calendars", "data"] {
             fs::create_dir(site.path(sub)).unwrap();
@@ -146,14 +149,19 @@ impl Site {
     }
 
     fn destinations(&self) -> String {
-        let (attempts, idempotent) = (self.attempts, !self.repeats_harm);
+        let (attempts, queryable) = (self.attempts, self.queryable);
         let entries = self.endpoints.iter().map(|(role, endpoint)| {
+            let harm = if self.harmed == Some(role) {
+                format!("  idempotent: false\n  queryable: {queryable}\n")
+            } else {
+                String::new()
+            };
             format!(
                 "- id: test-{role}\n  agency: {role}\n  agency_id: test-{role}\n  \
                  serves: {{ provinces: all }}\n  endpoint: {endpoint}\n  \
                  calendar: national-office\n  max_in_flight: 32\n  timeout: 2s\n  \
-                 retry: {{ steps: [100ms, 300ms, 1s], attempts: {attempts} }}\n  \
-                 valid: {{ from: 2025-07-01 }}\n  idempotent: {idempotent}\n"
+                 retry: {{ steps: [100ms, 300ms, 1s], attempts: {attempts} }}\n\
+                 {harm}  valid: {{ from: 2025-07-01 }}\n"
             )
         });
         entries.collect()

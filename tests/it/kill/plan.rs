@@ -7,6 +7,8 @@ use crate::harness::variable;
 pub(crate) struct Numbers {
     /// Kills of each role.
     pub(crate) kills: u32,
+    /// Kills of the courier in its own run.
+    pub(crate) courier_kills: u32,
     /// Kills of the whole.
     pub(crate) whole_kills: u32,
     /// At least so many events.
@@ -31,7 +33,8 @@ impl Numbers {
     /// `parts` of five of the events are this run's.
     pub(crate) fn read(parts: usize) -> Self {
         let number = |name: &str| variable(name).and_then(|text| text.parse().ok());
-        let kills = number("LIENTHONG_KILLS").map_or(Self::KILLS, |kills: u64| kills as u32);
+        let asked = number("LIENTHONG_KILLS").map(|kills: u64| kills as u32);
+        let kills = asked.unwrap_or(Self::KILLS);
         let events = if kills >= Self::FULL {
             Self::EVENTS * parts / 5
         } else {
@@ -39,6 +42,7 @@ impl Numbers {
         };
         Self {
             kills,
+            courier_kills: asked.map_or(Self::KILLS, |kills| kills * 4),
             whole_kills: (kills * 2 / 5).max(4),
             events,
             rate: Self::RATE,

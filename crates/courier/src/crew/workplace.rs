@@ -6,6 +6,7 @@ use domain::DestinationId;
 use runtime::Tasks;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio::{join, select};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,7 @@ use crate::Error;
 use crate::config::{Bound, Config};
 use crate::engine::{Channels, Engine, Input, Shared};
 use crate::leases::{Lease, Token};
-use crate::link::{self, Asker, Link, Patience, Ways};
+use crate::link::{self, Asker, Link, Patience, Way, Ways};
 
 /// What every lane needs to be at work: one supervised task each, so that none waits for another.
 pub(crate) struct Workplace {
@@ -88,16 +89,26 @@ impl Workplace {
             answers,
             jobs,
         };
+        // Elsewhere a call that has not left yet could still do so when the next owner asks or offers.
+        let may_listen = bound.destination.terms.idempotent && !matches!(bound.way, Way::Pull(_));
+        let last_answers = self.shared.last_answers;
         let way = bound.way.clone();
         let mut ways = self.ways.clone();
         ways.stop = leave.clone();
         let engine = Engine::new(bound, lease, self.shared.clone(), channels, asker);
         Some(self.tasks.spawn_brief(async move {
             // The link ends when the engine, which holds its jobs, has ended.
-            let work = async { join!(engine.run(found, leave), link::run(way, &ways, link)).0 };
+            let engine = engine.run(found, leave, lost.clone());
+            let work = async { join!(engine, link::run(way, &ways, link)).0 };
+            let over = async {
+                lost.cancelled().await;
+                if may_listen {
+                    sleep(last_answers).await;
+                }
+            };
             let result = select! {
                 biased;
-                () = lost.cancelled() => Ok(()),
+                () = over => Ok(()),
                 worked = work => worked,
             };
             Ended {

@@ -35,24 +35,52 @@ pub(crate) static INSTANCES: Table = Table {
     key: 1,
 };
 
+/// Verdicts of couriers that did not have the lane any more: facts that changed nothing.
+pub(crate) static LATE: Table = Table {
+    name: "courier_late_verdicts",
+    columns: &[
+        Column::int("part"),
+        Column::int("place"),
+        // Of the lease under which the attempt was made.
+        Column::int("token"),
+        // As that courier counted.
+        Column::int("number"),
+        Column::int("started_at"),
+        Column::int("took"),
+        Column::text("class"),
+        Column::text("detail"),
+        Column::int("noted_at"),
+    ],
+    key: 4,
+};
+
 /// To be migrated beside the courier's own schema.
 pub(crate) static SCHEMA: Schema = Schema {
     role: "courier-leases",
-    migrations: &[Migration {
-        version: 1,
-        steps: &[
-            Step::CreateClustered(&LANES),
-            Step::CreateClustered(&INSTANCES),
-            Step::CreateClustered(&NEWS),
-            Step::Each {
-                sqlite: "create view courier_clock as \
-                         select cast(unixepoch('subsec') * 1000 as integer) as now_ms, 0 as shared",
-                postgres: "create view courier_clock as \
-                           select cast(floor(extract(epoch from now()) * 1000) as bigint) as now_ms, \
-                           cast(1 as bigint) as shared",
-            },
-        ],
-    }],
+    migrations: &[
+        Migration {
+            version: 1,
+            steps: &[
+                Step::CreateClustered(&LANES),
+                Step::CreateClustered(&INSTANCES),
+                Step::CreateClustered(&NEWS),
+                Step::Each {
+                    sqlite: "create view courier_clock as select \
+                             cast(unixepoch('subsec') * 1000 as integer) as now_ms, 0 as shared",
+                    postgres: "create view courier_clock as select \
+                               cast(floor(extract(epoch from now()) * 1000) as bigint) as now_ms, \
+                               cast(1 as bigint) as shared",
+                },
+            ],
+        },
+        Migration {
+            version: 2,
+            steps: &[
+                Step::CreateClustered(&LATE),
+                Step::Sql("create index courier_late_noted on courier_late_verdicts (noted_at)"),
+            ],
+        },
+    ],
 };
 
 /// Instances write leases beside one another, each its own rows.

@@ -1,5 +1,6 @@
 //! Two and three couriers on one store, whose clock the tests hold.
 
+mod late;
 mod planted;
 mod world;
 
@@ -12,6 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{advance, timeout};
 
 use super::*;
+use late::o6_a_late_verdict_is_kept_as_a_fact_and_not_applied;
 use world::World;
 
 /// One lease, and one step of the tests' clock: long enough that nothing ends by itself.
@@ -45,6 +47,7 @@ on_both!(
     o5_a_killed_couriers_lanes_move_and_a_new_one_gets_its_share,
     o6_a_late_verdict_is_refused_and_the_next_owners_passes,
     o6_a_lease_that_ended_unseen_is_claimed_anew,
+    o6_a_late_verdict_is_kept_as_a_fact_and_not_applied,
 );
 
 async fn execute(store: &Store, sql: &str, params: Vec<Value>) {

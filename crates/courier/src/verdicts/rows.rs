@@ -186,7 +186,7 @@ fn kept_row((destination, kept): (&str, &Kept)) -> Row {
     row![destination, kept.to_json()]
 }
 
-fn millis(span: Duration) -> i64 {
+pub(super) fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 

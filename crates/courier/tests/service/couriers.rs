@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -17,12 +18,11 @@ use store::{Fence, Outgoing, Store, Write};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::agency::{self, Reply, Seen};
-use crate::doubt::{harmed, settled, unknown};
+use crate::flaky::flaky;
 use crate::harness::*;
-use crate::proofs::{prove, settlements};
 
 /// A courier as a process of its own would be.
-struct Process {
+pub(crate) struct Process {
     runtime: Option<Runtime>,
     handle: Handle,
     tasks: Tasks,
@@ -33,11 +33,11 @@ struct Stopped(#[expect(dead_code, reason = "its end is what counts")] mpsc::Sen
 
 /// Longer than a busy machine keeps a process from its turn.
 const LEASE: Duration = Duration::from_secs(5);
-const LANES: usize = 6;
+pub(crate) const LANES: usize = 6;
 const CAP: usize = 16;
 
 /// `None`, and a line that says so, without a server.
-async fn shared_world() -> Option<World> {
+pub(crate) async fn shared_world() -> Option<World> {
     let world = World::new().await;
     if world.is_shared() {
         return Some(world);
@@ -48,11 +48,11 @@ async fn shared_world() -> Option<World> {
     None
 }
 
-fn id(lane: usize) -> String {
+pub(crate) fn id(lane: usize) -> String {
     format!("lane-{lane}")
 }
 
-fn lanes(address: SocketAddr) -> Vec<Destination> {
+pub(crate) fn lanes(address: SocketAddr) -> Vec<Destination> {
     (0..LANES).map(|lane| grpc(&id(lane), address)).collect()
 }
 
@@ -113,7 +113,17 @@ async fn each_once(world: &World, number: usize) {
 // === impl Process ===
 
 impl Process {
-    async fn start(world: &World, name: &str, destinations: Vec<Destination>) -> Self {
+    pub(crate) async fn start(world: &World, name: &str, destinations: Vec<Destination>) -> Self {
+        Self::start_on(None, world, name, destinations).await
+    }
+
+    /// On a store that is open, or on one of its own.
+    async fn start_on(
+        open: Option<Store>,
+        world: &World,
+        name: &str,
+        destinations: Vec<Destination>,
+    ) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -130,7 +140,10 @@ impl Process {
         let (tasks, store) = (Tasks::default(), world.store_config());
         let own = tasks.clone();
         let started = runtime.spawn(async move {
-            let store = Store::open(store).await.unwrap();
+            let store = match open {
+                Some(store) => store,
+                None => Store::open(store).await.unwrap(),
+            };
             Service::start(config, log, store, clock, &own, Health::default()).await
         });
         Self {
@@ -153,7 +166,7 @@ impl Process {
         Stopped(sender)
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         let tasks = self.tasks.clone();
         let drained = self.runtime.as_ref().unwrap().spawn(tasks.drain(PATIENCE));
         assert_eq!(drained.await.unwrap(), Ok(()));
@@ -171,6 +184,13 @@ impl Process {
         lanes
     }
 
+    async fn delivery(&self, id: &str) -> v1::GetDeliveryResponse {
+        let delivery = id.to_owned();
+        let request = tonic::Request::new(v1::GetDeliveryRequest { delivery });
+        let answer = self.handle.api().get_delivery(request).await;
+        answer.unwrap().into_inner()
+    }
+
     async fn holds(&self) -> usize {
         self.lanes().await.get(&true).map_or(0, Vec::len)
     }
@@ -185,7 +205,7 @@ impl Drop for Process {
 }
 
 /// Waits until all lanes are held, each process with its share. The right to read is one more.
-async fn shared_out(processes: &[&Process]) {
+pub(crate) async fn shared_out(processes: &[&Process]) {
     let least = LANES / processes.len() - usize::from(LANES.is_multiple_of(processes.len()));
     eventually(|| async {
         let mut all = 0;
@@ -278,13 +298,18 @@ async fn o6_a_courier_that_stood_still_changes_nothing_when_it_goes_on() {
         Reply::Taken
     })
     .await;
-    let one = Process::start(&world, "one", lanes(address)).await;
+    let patient = |lane: Destination| Destination {
+        timeout: 2 * PATIENCE,
+        ..lane
+    };
+    let lanes: Vec<Destination> = lanes(address).into_iter().map(patient).collect();
+    let one = Process::start(&world, "one", lanes.clone()).await;
     shared_out(&[&one]).await;
     world.append([delivery("d-1", "held", &id(0))]).await;
     eventually(|| async { arrives.try_recv().ok() }).await;
     let stopped = one.stop().await;
     go.send(()).unwrap();
-    let two = Process::start(&world, "two", lanes(address)).await;
+    let two = Process::start(&world, "two", lanes).await;
     shared_out(&[&two]).await;
     let arrivals = seen.at_least(2).await;
     assert_eq!(
@@ -294,11 +319,59 @@ async fn o6_a_courier_that_stood_still_changes_nothing_when_it_goes_on() {
     each_once(&world, 1).await;
 
     drop(stopped);
+    let found = eventually(|| async {
+        let found = two.delivery(&arrivals[0].id).await;
+        (!found.late.is_empty()).then_some(found)
+    })
+    .await;
+    assert_eq!((found.attempts.len(), found.late.len()), (1, 1));
+    assert_eq!(found.late[0].class, "accepted");
     shared_out(&[&one, &two]).await;
     world.append(load("after", 60)).await;
     seen.at_least(182).await;
     each_once(&world, 181).await;
     assert_eq!(repeats(&seen), 1);
+    one.end().await;
+    two.end().await;
+}
+
+/// O6: the verdicts of one that cannot write for so long that its lanes move are kept as facts, and only the
+/// next owner's count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o6_verdicts_that_come_after_the_lane_has_moved_are_shown_as_facts() {
+    let Some(world) = shared_world().await else {
+        return;
+    };
+    let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::Taken).await;
+    let (store, faults) = flaky(&world);
+    let one = Process::start_on(Some(store), &world, "one", lanes(address)).await;
+    shared_out(&[&one]).await;
+    faults.refuse.store(true, Ordering::SeqCst);
+    let of = |lane| delivery(&format!("d-{lane}"), "a", &id(lane));
+    let all: Vec<Delivery> = (0..LANES).map(of).collect();
+    world.append(all.clone()).await;
+    seen.at_least(LANES).await;
+    let two = Process::start(&world, "two", lanes(address)).await;
+    shared_out(&[&one, &two]).await;
+    let moved = two.lanes().await.remove(&true).unwrap();
+    let moved: BTreeSet<String> = moved.into_iter().map(|lane| lane.destination).collect();
+    seen.at_least(LANES + moved.len()).await;
+    faults.refuse.store(false, Ordering::SeqCst);
+
+    each_once(&world, LANES).await;
+    for delivery in all {
+        let id = delivery.id.to_string();
+        let late = usize::from(moved.contains(delivery.destination.as_str()));
+        let found = eventually(|| async {
+            let found = two.delivery(&id).await;
+            (found.late.len() == late && found.state == "delivered").then_some(found)
+        })
+        .await;
+        assert_eq!(found.attempts.len(), 1, "{found:?}");
+        assert!(found.late.iter().all(|late| late.class == "accepted"));
+    }
+    assert!(!moved.is_empty());
+    assert_eq!(repeats(&seen), moved.len());
     one.end().await;
     two.end().await;
 }
@@ -386,48 +459,6 @@ async fn o5_orders_reach_lanes_of_other_couriers() {
         })
         .await;
     }
-    one.end().await;
-    two.end().await;
-}
-
-/// D14: the courier that reads of an event tells the one that has the lane, whether the time-out has
-/// passed or not.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn d14_a_later_event_reaches_lanes_of_other_couriers() {
-    let Some(world) = shared_world().await else {
-        return;
-    };
-    let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::TakenSilently).await;
-    let careful = || {
-        let timeout = Duration::from_secs(3);
-        let careful = lanes(address).into_iter().map(|lane| harmed(lane, false));
-        let patient = careful.map(|lane| Destination { timeout, ..lane });
-        patient.collect::<Vec<_>>()
-    };
-    let one = Process::start(&world, "one", careful()).await;
-    let two = Process::start(&world, "two", careful()).await;
-    shared_out(&[&one, &two]).await;
-    let of = |name: &str| -> Vec<Delivery> {
-        let one = |lane| delivery(&format!("{name}-{lane}"), "a", &id(lane));
-        (0..LANES).map(one).collect()
-    };
-    let (early, late) = (of("early"), of("late"));
-    world.append(early.clone()).await;
-    seen.at_least(LANES).await;
-    for delivery in &early {
-        prove(&world, delivery, "e-early").await;
-    }
-    world.outcomes_with(LANES, settled).await;
-
-    world.append(late.clone()).await;
-    world.outcomes_with(2 * LANES, unknown).await;
-    for delivery in &late {
-        prove(&world, delivery, "e-late").await;
-    }
-    let outcomes = world.outcomes_with(2 * LANES, settled).await;
-    assert_eq!(settlements(&outcomes).len(), 2 * LANES);
-    assert!(settlements(&outcomes).iter().all(|(arrived, _)| *arrived));
-    assert_eq!(seen.all().len(), 2 * LANES);
     one.end().await;
     two.end().await;
 }

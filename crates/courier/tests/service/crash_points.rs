@@ -1,205 +1,53 @@
-//! A courier that dies at every point at which it waits for its store or its log.
+//! A courier that dies at every point at which it waits for its store, its log or an agency.
+//!
+//! The list of points is made by a whole life: whatever it passes on its way is died at, each at least
+//! three times, and the names that are expected are among them. [`mortal`] says why no wait is left out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::future::pending;
+mod mortal;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use calendar::Calendars;
 use courier::{Config, Service};
 use domain::{Delivery, Destination, OutcomeKind, Terms};
-use futures_util::future::BoxFuture;
-use jiff::Timestamp;
-use log::{AppendError, Bounds, Cursor, Log, Position, ReadError, Reader, Record, Topic};
+use log::Log;
 use runtime::{Health, Tasks};
-use store::{
-    Backend, CommitError, Committed, Kind, MigrateError, Offsets, Outgoing, Probe, Row, Schema,
-    Store, Table, Value, Write,
-};
-use tokio::sync::watch;
+use store::Store;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::agency::{self, Arrival, Reply};
 use crate::harness::*;
+use mortal::Point::{After, Before};
+use mortal::{Life, Mortal, Point};
 
-/// Counts the points that a life passes; from the fatal one on nothing ends any more, as in a process
-/// that is gone.
-#[derive(Clone)]
-struct Life {
-    fatal: usize,
-    passed: Arc<AtomicUsize>,
-    died: Arc<watch::Sender<Option<&'static str>>>,
+/// A courier in a runtime of its own, which ends with it wherever its tasks wait.
+struct Doomed(Option<Runtime>);
+
+/// What became of one life, and of the one after it if it died.
+struct Lived {
+    died: bool,
+    passed: BTreeMap<Point, usize>,
+    arrivals: Vec<Arrival>,
 }
 
-struct Mortal<T> {
-    inner: T,
-    life: Life,
-    /// A planted bug: what was claimed is not kept.
-    forgets_claims: bool,
-}
-
-/// No point is the fatal one.
-const NEVER: usize = usize::MAX;
 const DOSSIERS: usize = 3;
 /// Two steps each: the order within a dossier counts too.
 const DELIVERIES: usize = 2 * DOSSIERS;
 const TIMES: usize = 3;
+/// The agency has the delivery, and answers.
+const ANSWER: &str = "an answer";
+/// How often they come depends on the time.
+const TIMED: [&str; 4] = ["a figure", "a lag", "forgetting", "a note"];
 
-// === impl Life ===
+// === impl Doomed ===
 
-impl Life {
-    fn new(fatal: usize) -> Self {
-        Self {
-            fatal,
-            passed: Arc::default(),
-            died: Arc::new(watch::Sender::default()),
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
         }
-    }
-
-    async fn passes(&self, point: &'static str) {
-        let number = self.passed.fetch_add(1, Ordering::SeqCst);
-        if number == self.fatal {
-            self.died.send_replace(Some(point));
-        }
-        if number >= self.fatal {
-            pending::<()>().await;
-        }
-    }
-
-    async fn end(&self) -> &'static str {
-        let mut died = self.died.subscribe();
-        let found = died.wait_for(Option::is_some).await.unwrap();
-        found.unwrap()
-    }
-}
-
-// === impl Mortal ===
-
-impl Backend for Mortal<Arc<dyn Backend>> {
-    fn commit(&self, mut write: Write) -> store::BoxFuture<'_, Result<Committed, CommitError>> {
-        let of_verdicts = write.fence.group == "courier-verdicts";
-        let (before, after) = match (of_verdicts, write.outbox.is_empty()) {
-            (true, true) => ("before a claim", "after a claim"),
-            (true, false) => ("before a verdict", "after a verdict"),
-            (false, _) => ("before taking in", "after taking in"),
-        };
-        if self.forgets_claims && before == "before a claim" {
-            write.ops.clear();
-        }
-        Box::pin(async move {
-            self.life.passes(before).await;
-            let committed = self.inner.commit(write).await;
-            self.life.passes(after).await;
-            committed
-        })
-    }
-
-    fn published(
-        &self,
-        group: &'static str,
-        ids: Vec<i64>,
-    ) -> store::BoxFuture<'_, Result<u64, CommitError>> {
-        Box::pin(async move {
-            self.life.passes("before a mark").await;
-            let marked = self.inner.published(group, ids).await;
-            self.life.passes("after a mark").await;
-            marked
-        })
-    }
-
-    fn migrate(
-        &self,
-        schemas: Vec<&'static Schema>,
-    ) -> store::BoxFuture<'_, Result<(), MigrateError>> {
-        self.inner.migrate(schemas)
-    }
-
-    fn take_over(&self, group: &'static str) -> store::BoxFuture<'_, Result<i64, CommitError>> {
-        self.inner.take_over(group)
-    }
-
-    fn prune_inbox(
-        &self,
-        group: &'static str,
-        before: i64,
-        limit: u32,
-    ) -> store::BoxFuture<'_, Result<u64, CommitError>> {
-        self.inner.prune_inbox(group, before, limit)
-    }
-
-    fn offsets(
-        &self,
-        group: &'static str,
-    ) -> store::BoxFuture<'_, Result<Offsets, store::ReadError>> {
-        self.inner.offsets(group)
-    }
-
-    fn seen(
-        &self,
-        group: &'static str,
-        ids: Vec<[u8; 16]>,
-    ) -> store::BoxFuture<'_, Result<HashMap<[u8; 16], i64>, store::ReadError>> {
-        self.inner.seen(group, ids)
-    }
-
-    fn get(
-        &self,
-        table: &'static Table,
-        keys: Vec<Row>,
-    ) -> store::BoxFuture<'_, Result<Vec<Row>, store::ReadError>> {
-        self.inner.get(table, keys)
-    }
-
-    fn query(
-        &self,
-        sql: String,
-        params: Vec<Value>,
-        kinds: Vec<Kind>,
-    ) -> store::BoxFuture<'_, Result<Vec<Row>, store::ReadError>> {
-        self.inner.query(sql, params, kinds)
-    }
-
-    fn outbox(
-        &self,
-        group: &'static str,
-        limit: u32,
-    ) -> store::BoxFuture<'_, Result<Vec<(i64, Outgoing)>, store::ReadError>> {
-        self.inner.outbox(group, limit)
-    }
-
-    fn probe(&self, group: &'static str) -> store::BoxFuture<'_, Result<Probe, store::ReadError>> {
-        self.inner.probe(group)
-    }
-}
-
-impl log::Backend for Mortal<Log> {
-    fn append(
-        &self,
-        topic: Topic,
-        records: Vec<Record>,
-    ) -> BoxFuture<'_, Result<Vec<Position>, AppendError>> {
-        Box::pin(async move {
-            self.life.passes("before publishing").await;
-            let positions = self.inner.append(topic, records).await;
-            self.life.passes("after publishing").await;
-            positions
-        })
-    }
-
-    fn reader(&self, from: Vec<Cursor>) -> BoxFuture<'_, Result<Box<dyn Reader>, ReadError>> {
-        Box::pin(self.inner.reader(from))
-    }
-
-    fn bounds(&self, topic: Topic) -> BoxFuture<'_, Result<Vec<Bounds>, ReadError>> {
-        Box::pin(self.inner.bounds(topic))
-    }
-
-    fn committed(&self, group: &str, offsets: &[Cursor]) {
-        self.inner.committed(group, offsets);
-    }
-
-    fn oldest_unread(&self, at: Cursor) -> BoxFuture<'_, Result<Option<Timestamp>, ReadError>> {
-        Box::pin(self.inner.oldest_unread(at))
     }
 }
 
@@ -208,6 +56,7 @@ async fn start(
     life: &Life,
     destination: &Destination,
     forgets_claims: bool,
+    tasks: Tasks,
 ) -> Courier {
     let (log, life) = (world.log.clone(), life.clone());
     let store = Store::wrap(Mortal {
@@ -222,7 +71,7 @@ async fn start(
     });
     let calendars = Arc::new(Calendars::built_in().unwrap());
     let config = Config::new(vec![destination.clone()], calendars);
-    let (tasks, health) = (Tasks::default(), Health::default());
+    let health = Health::default();
     let clock = world.clock.clone();
     let handle = Service::start(config, log, store, clock, &tasks, health.clone()).await;
     Courier {
@@ -255,15 +104,20 @@ fn steps(dossier: usize) -> [Delivery; 2] {
     ["a", "b"].map(|step| delivery(&dossier, step, "justice"))
 }
 
-/// One life that dies at a point, or never, and one after it; answers at which.
-async fn lives(
-    fatal: usize,
-    idempotent: bool,
-    forgets_claims: bool,
-) -> (Option<&'static str>, Vec<Arrival>) {
+/// One life that dies at a passage of a point, or never, and one after it.
+async fn lives(fatal: Option<(Point, usize)>, idempotent: bool, forgets_claims: bool) -> Lived {
     // The points are counted over one process; couriers that share a store wait at others.
-    let world = World::of_one_process().await;
-    let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::Taken).await;
+    let world = Arc::new(World::of_one_process().await);
+    let life = Life::new(fatal);
+    let seen_by = life.clone();
+    let react = move |_: &_, _| {
+        if seen_by.ends_at(Before(ANSWER)) {
+            return Reply::TakenSilently;
+        }
+        seen_by.ends_at(After(ANSWER));
+        Reply::Taken
+    };
+    let (address, seen) = agency::start(None, &world.tasks, react).await;
     let destination = Destination {
         terms: Terms {
             idempotent,
@@ -272,24 +126,49 @@ async fn lives(
         max_in_flight: 2,
         ..grpc("justice", address)
     };
-    let life = Life::new(fatal);
-    let first = start(&world, &life, &destination, forgets_claims).await;
     world.append((0..DOSSIERS).flat_map(steps)).await;
-    // The tasks of a life that died go on as far as they can: nothing that they know is written any more.
-    let lived = async {
-        eventually(|| settled(&world)).await;
-        first.stop().await;
-    };
-    let died = tokio::select! {
-        point = life.end() => Some(point),
-        () = lived => None,
-    };
-    if died.is_some() {
-        let second = start(&world, &Life::new(NEVER), &destination, forgets_claims).await;
+    let died = one_life(&world, &life, &destination, forgets_claims).await;
+    if died {
+        let (life, tasks) = (Life::new(None), Tasks::default());
+        let second = start(&world, &life, &destination, forgets_claims, tasks).await;
         eventually(|| settled(&world)).await;
         second.stop().await;
     }
-    (died, seen.all())
+    Lived {
+        died,
+        passed: life.passed(),
+        arrivals: seen.all(),
+    }
+}
+
+/// Whether it died before everything was settled and it was stopped.
+async fn one_life(
+    world: &Arc<World>,
+    life: &Life,
+    destination: &Destination,
+    forgets_claims: bool,
+) -> bool {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (own_world, own_life, destination) = (world.clone(), life.clone(), destination.clone());
+    let living = Tasks::default();
+    let tasks = living.clone();
+    let starting = runtime.spawn(async move {
+        start(&own_world, &own_life, &destination, forgets_claims, tasks).await
+    });
+    let _doomed = Doomed(Some(runtime));
+    let lived = async {
+        let courier = starting.await.unwrap();
+        eventually(|| settled(world)).await;
+        courier.stop().await;
+    };
+    tokio::select! {
+        () = life.ended() => true,
+        () = lived => false,
+    }
 }
 
 /// What must not be seen, if it is.
@@ -320,60 +199,81 @@ fn violation(arrivals: &[Arrival], idempotent: bool) -> Option<&'static str> {
         .map(|(what, _)| what)
 }
 
-/// C3, C6: a courier that ends before or after any of its commits, publications and marks loses nothing and
-/// alters nothing; where a repeat harms, nothing is sent again. Ends once every expected point was fatal
-/// often enough; one that is never reached is its caller's time-out.
-async fn dies_everywhere(idempotent: bool, expected: &[&str]) {
-    let mut points = BTreeMap::<_, usize>::new();
-    let often = |points: &BTreeMap<_, usize>| {
-        let times = |point| points.get(point).copied().unwrap_or_default();
-        expected.iter().all(|point| times(point) >= TIMES)
-    };
-    // How many verdicts share a commit differs from life to life, and so how often a life publishes.
-    while !often(&points) {
-        for fatal in 0.. {
-            let (point, arrivals) = lives(fatal, idempotent, false).await;
-            assert_eq!(violation(&arrivals, idempotent), None, "{point:?}");
-            match point {
-                Some(point) => *points.entry(point).or_default() += 1,
-                None => break,
+/// The points that a whole life passes and how often, but for those that depend on the time.
+async fn points(idempotent: bool, expected: &[&'static str]) -> BTreeMap<Point, usize> {
+    let whole = lives(None, idempotent, false).await;
+    assert!(!whole.died);
+    let mut points = whole.passed;
+    points.retain(|point, _| match point {
+        Before(what) | After(what) => !TIMED.contains(what),
+    });
+    for what in expected {
+        for point in [Before(what), After(what)] {
+            assert!(points.contains_key(&point), "{point} is not in {points:?}");
+        }
+    }
+    points
+}
+
+/// C3, C6: a courier that ends before or after anything that it waits for, the first time, halfway or the
+/// last time, loses nothing and alters nothing; where a repeat harms, nothing is sent again.
+async fn dies_everywhere(idempotent: bool, expected: &[&'static str]) {
+    for (point, often) in points(idempotent, expected).await {
+        for time in 0..TIMES {
+            let mut passage = (often - 1) * time / (TIMES - 1);
+            // How many verdicts share a commit differs from life to life, and so how often it passes.
+            loop {
+                let lived = lives(Some((point, passage)), idempotent, false).await;
+                let found = violation(&lived.arrivals, idempotent);
+                assert_eq!(found, None, "{point}, passage {passage}");
+                if lived.died {
+                    break;
+                }
+                passage /= 2;
             }
         }
     }
 }
 
-const POINTS: [&str; 6] = [
-    "before taking in",
-    "after taking in",
-    "before a verdict",
-    "after a verdict",
-    "before publishing",
-    "after publishing",
+/// What a courier on one store waits for to bring six deliveries to an end.
+const EXPECTED: [&str; 13] = [
+    "making tables",
+    "taking over",
+    "reading offsets",
+    "asking the store",
+    "looking for repeats",
+    "reading the outbox",
+    "opening the log",
+    "reading the log",
+    "taking in",
+    ANSWER,
+    "a verdict",
+    "publishing",
+    "a mark",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c6_a_crash_at_any_point_of_taking_in_and_verdicts_loses_nothing() {
-    let all = tokio::time::timeout(Duration::from_secs(300), dies_everywhere(true, &POINTS));
+    let all = tokio::time::timeout(Duration::from_secs(300), dies_everywhere(true, &EXPECTED));
     all.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c6_a_crash_at_any_point_of_a_claim_sends_nothing_twice() {
-    let points = [&POINTS[..], &["before a claim", "after a claim"]].concat();
-    let all = tokio::time::timeout(Duration::from_secs(300), dies_everywhere(false, &points));
+    let expected = [&EXPECTED[..], &["a claim"]].concat();
+    let all = tokio::time::timeout(Duration::from_secs(300), dies_everywhere(false, &expected));
     all.await.unwrap();
 }
 
 /// T8, of these tests themselves: a courier whose claims are not kept resends blindly, and that is seen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t8_a_blind_resend_after_an_unknown_outcome_is_caught() {
-    let mut found = None;
-    let mut fatal = 0;
-    while found.is_none() {
-        let (point, arrivals) = lives(fatal, false, true).await;
-        assert_ne!(point, None, "not caught at any of {fatal} points");
-        found = violation(&arrivals, false);
-        fatal += 1;
+    for point in points(false, &["a claim"]).await.into_keys() {
+        let lived = lives(Some((point, 0)), false, true).await;
+        if let Some(found) = violation(&lived.arrivals, false) {
+            assert_eq!(found, "sent again");
+            return;
+        }
     }
-    assert_eq!(found, Some("sent again"));
+    panic!("not caught at any point");
 }

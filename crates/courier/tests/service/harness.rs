@@ -39,7 +39,7 @@ pub(crate) struct Courier {
 
 /// Who gives orders.
 pub(crate) const OPERATOR: &str = "Người Trực Thử";
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for something that is bound to come.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {

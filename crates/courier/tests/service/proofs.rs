@@ -11,6 +11,7 @@ use proto::v1::{self, courier_server::Courier as _};
 use store::{Fence, Kind, Op, Write};
 
 use crate::agency::{self, Reply};
+use crate::couriers::{LANES, Process, id, lanes, shared_out, shared_world};
 use crate::doubt::{harmed, settled, unknown};
 use crate::flaky::flaky;
 use crate::harness::*;
@@ -24,7 +25,7 @@ fn patient(address: SocketAddr) -> Destination {
 }
 
 /// What the router orders when it has read an event of the agency.
-pub(crate) async fn prove(world: &World, delivery: &Delivery, event: &str) {
+async fn prove(world: &World, delivery: &Delivery, event: &str) {
     let (delivery, dossier) = (delivery.id, delivery.dossier.clone());
     let order = Order {
         id: RecordId::of("order", &["prove", event, &delivery.to_string()]),
@@ -69,7 +70,7 @@ async fn proved(world: &World, dossier: &str) {
 }
 
 /// Whether each settlement is one of an arrival, and why.
-pub(crate) fn settlements(outcomes: &[domain::Outcome]) -> Vec<(bool, String)> {
+fn settlements(outcomes: &[domain::Outcome]) -> Vec<(bool, String)> {
     let settled = outcomes.iter().filter_map(|outcome| match &outcome.kind {
         OutcomeKind::Settled {
             arrived, reason, ..
@@ -335,4 +336,46 @@ async fn change(world: &World, sql: &'static str) {
         params: Vec::new(),
     });
     world.store.commit(write).await.unwrap();
+}
+
+/// D14: the courier that reads of an event tells the one that has the lane, whether the time-out has
+/// passed or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d14_a_later_event_reaches_lanes_of_other_couriers() {
+    let Some(world) = shared_world().await else {
+        return;
+    };
+    let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::TakenSilently).await;
+    let careful = || {
+        let timeout = Duration::from_secs(3);
+        let careful = lanes(address).into_iter().map(|lane| harmed(lane, false));
+        let patient = careful.map(|lane| Destination { timeout, ..lane });
+        patient.collect::<Vec<_>>()
+    };
+    let one = Process::start(&world, "one", careful()).await;
+    let two = Process::start(&world, "two", careful()).await;
+    shared_out(&[&one, &two]).await;
+    let of = |name: &str| -> Vec<Delivery> {
+        let one = |lane| delivery(&format!("{name}-{lane}"), "a", &id(lane));
+        (0..LANES).map(one).collect()
+    };
+    let (early, late) = (of("early"), of("late"));
+    world.append(early.clone()).await;
+    seen.at_least(LANES).await;
+    for delivery in &early {
+        prove(&world, delivery, "e-early").await;
+    }
+    world.outcomes_with(LANES, settled).await;
+
+    world.append(late.clone()).await;
+    world.outcomes_with(2 * LANES, unknown).await;
+    for delivery in &late {
+        prove(&world, delivery, "e-late").await;
+    }
+    let outcomes = world.outcomes_with(2 * LANES, settled).await;
+    assert_eq!(settlements(&outcomes).len(), 2 * LANES);
+    assert!(settlements(&outcomes).iter().all(|(arrived, _)| *arrived));
+    assert_eq!(seen.all().len(), 2 * LANES);
+    one.end().await;
+    two.end().await;
 }

@@ -4,7 +4,7 @@ mod jobs;
 mod redrive;
 
 use proto::v1::{
-    DeadFilter, DeadGroup, DeadLetter, GetDeliveryRequest, GetDeliveryResponse,
+    AttemptRecord, DeadFilter, DeadGroup, DeadLetter, GetDeliveryRequest, GetDeliveryResponse,
     ListDeadGroupsRequest, ListDeadLettersRequest,
 };
 use serde_json::{Value, json};
@@ -183,8 +183,22 @@ fn print_delivery(found: &GetDeliveryResponse, format: Output) -> Result<(), Fai
         safe(&found.destination),
         safe(&found.state)
     ));
-    let rows: Vec<[String; 5]> = found
-        .attempts
+    print_attempts(&found.attempts);
+    if !found.late.is_empty() {
+        output::line("");
+        output::line("late, kept as facts: the lane had gone to another courier");
+        print_attempts(&found.late);
+    }
+    print_plan(found);
+    if !found.orders.is_empty() {
+        output::line("");
+        super::destination::print_orders(&found.orders);
+    }
+    Ok(())
+}
+
+fn print_attempts(attempts: &[AttemptRecord]) {
+    let rows: Vec<[String; 5]> = attempts
         .iter()
         .map(|attempt| {
             [
@@ -197,12 +211,6 @@ fn print_delivery(found: &GetDeliveryResponse, format: Output) -> Result<(), Fai
         })
         .collect();
     output::table(["TRY", "TIME (UTC+7)", "TOOK", "CLASS", "ANSWER"], &rows);
-    print_plan(found);
-    if !found.orders.is_empty() {
-        output::line("");
-        super::destination::print_orders(&found.orders);
-    }
-    Ok(())
 }
 
 fn print_plan(found: &GetDeliveryResponse) {
@@ -218,7 +226,7 @@ fn print_plan(found: &GetDeliveryResponse) {
 }
 
 fn delivery_json(found: &GetDeliveryResponse) -> Value {
-    let attempts = found.attempts.iter().map(|attempt| {
+    let attempt = |attempt: &AttemptRecord| {
         json!({
             "number": attempt.number,
             "started_at": rfc3339(attempt.started_at),
@@ -226,13 +234,14 @@ fn delivery_json(found: &GetDeliveryResponse) -> Value {
             "class": attempt.class,
             "detail": attempt.detail,
         })
-    });
+    };
     let orders = found.orders.iter().map(super::destination::order_json);
     json!({
         "dossier": found.dossier,
         "destination": found.destination,
         "state": found.state,
-        "attempts": attempts.collect::<Vec<_>>(),
+        "attempts": found.attempts.iter().map(attempt).collect::<Vec<_>>(),
+        "late": found.late.iter().map(attempt).collect::<Vec<_>>(),
         "orders": orders.collect::<Vec<_>>(),
         "planned": found.planned.iter().map(|at| rfc3339(Some(*at))).collect::<Vec<_>>(),
         "last_chance": rfc3339(found.last_chance),

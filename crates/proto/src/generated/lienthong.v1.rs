@@ -317,6 +317,10 @@ pub struct GetDeliveryResponse {
     /// After this an attempt may take too long to be in time; unset once it has passed.
     #[prost(message, optional, tag = "7")]
     pub last_chance: ::core::option::Option<::prost_types::Timestamp>,
+    /// Attempts whose verdict was written after the lane had gone to another courier: facts of the last
+    /// ninety days, oldest first, that changed nothing.
+    #[prost(message, repeated, tag = "8")]
+    pub late: ::prost::alloc::vec::Vec<AttemptRecord>,
 }
 /// An order that the log brought.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
