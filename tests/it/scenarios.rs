@@ -27,6 +27,7 @@ scenarios![
     an_unknown_procedure_is_held_until_a_route_comes,
     a_unit_that_was_merged_is_served_by_its_successor,
     a_late_status_is_kept_as_a_fact,
+    d14_a_later_event_settles_an_unknown_outcome,
     an_event_that_is_refused_leaves_no_trace,
 ];
 
@@ -301,6 +302,41 @@ async fn an_id_with_another_body_is_a_conflict_and_is_never_delivered(backend: B
             .iter()
             .all(|arrival| arrival.data == Digest::of(&event.data))
     );
+}
+
+/// D14: the agency takes the work and goes on with it, but its answer is lost, repeats harm, and it
+/// cannot be asked.
+async fn d14_a_later_event_settles_an_unknown_outcome(backend: Backend) {
+    let mut house = House::with(backend, |role| Script {
+        dropped_answer_rate: if role == "justice" { 1.0 } else { 0.0 },
+        ..quick()
+    })
+    .await;
+    house.site.harmed = Some("justice");
+    house.site.queryable = false;
+    house.start().await;
+
+    house.accept("marriage-1", MARRIAGE).await;
+
+    let found = house
+        .until("marriage-1", "is completed and delivered", |found| {
+            let is_delivered = |step: &Step| step.delivery_state() == DeliveryState::Delivered;
+            found.dossier.state() == DossierState::Completed
+                && found.dossier.steps.iter().all(is_delivered)
+        })
+        .await;
+    let whats = whats(&found);
+    assert!(whats.contains(&"outcome-unknown"), "{whats:?}");
+    let mut timeline = found.timeline.iter();
+    let settled = timeline.find(|entry| entry.what == "settled").unwrap();
+    assert!(
+        settled.detail.starts_with("arrived: event ")
+            && settled.detail.ends_with(" of test-justice"),
+        "{}",
+        settled.detail
+    );
+    assert_eq!(house.world.arrivals("justice").len(), 1);
+    house.holds().await;
 }
 
 async fn an_unknown_procedure_is_held_until_a_route_comes(backend: Backend) {

@@ -3,7 +3,7 @@
 mod payloads;
 mod telling;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub(crate) enum Input {
     Discarded(Vec<(DeliveryId, Millis)>),
     /// Unknown outcomes that a person settled, and whether the destination has the delivery.
     Settled(Vec<(Entry, bool)>),
+    /// What events prove to have arrived, and by which.
+    Proved(Vec<(DeliveryId, String)>),
     /// What operators ordered of the lane, whole.
     Controls(Controls),
     /// What stands aside, whole.
@@ -97,6 +99,8 @@ pub(crate) struct Engine {
     queries: FuturesUnordered<Query>,
     /// Attempts of an earlier process without a verdict, to be told as of unknown outcome.
     interrupted: Vec<Entry>,
+    /// By which event those in flight and in doubt are proved to have arrived.
+    proofs: BTreeMap<DeliveryId, String>,
     /// Of those in flight, and of as many others as the budget allows.
     payloads: HashMap<DeliveryId, Payload>,
     kept: Kept,
@@ -134,6 +138,7 @@ impl Engine {
             canary: None,
             queries: FuturesUnordered::new(),
             interrupted: Vec::new(),
+            proofs: BTreeMap::new(),
             payloads: HashMap::new(),
             kept: Kept::default(),
             quiet_until: None,
@@ -268,6 +273,7 @@ impl Engine {
                     self.lane.settled(entry, arrived, now);
                 }
             }
+            Input::Proved(proved) => self.proofs.extend(proved),
             Input::Controls(controls) => self.lane.control(&controls, self.now()),
             Input::Sidelines(sidelines) => self.lane.set_sidelines(sidelines, self.now()),
             Input::Show(reply) => {
@@ -295,6 +301,7 @@ impl Engine {
         }
         let now = self.now();
         self.tell_interrupted().await;
+        self.settle_proved().await;
         self.ask(now);
         self.tell_alarms(now).await?;
         let room = self.room();

@@ -132,6 +132,22 @@ impl Deliveries {
         }
     }
 
+    /// The lane may have settled one at the same time: what the row says then is what holds.
+    fn tell_settled(&self, places: Vec<Place>) {
+        if places.is_empty() {
+            return;
+        }
+        let (store, lanes, stop) = (
+            self.store.clone(),
+            self.lanes.clone(),
+            self.tasks.stop_token(),
+        );
+        self.tasks.spawn_brief(async move {
+            let look = give_changed(&store, &lanes, &places);
+            stop.run_until_cancelled(look).await;
+        });
+    }
+
     /// The answer to a commit may have been lost although it landed; then nobody reads these records
     /// again, and the lanes would hear of them at the next start only.
     fn look_again(&mut self) {
@@ -139,10 +155,9 @@ impl Deliveries {
         let arriving = std::mem::take(&mut self.arriving);
         let arrivals = arriving.values().chain(news.arriving.values()).flatten();
         let places: Vec<Place> = arrivals.map(|arrival| arrival.entry.place).collect();
-        let settled = news.settled.values().flatten();
-        let settled: Vec<Place> = settled.map(|(entry, _)| entry.place).collect();
+        let changed = news.places;
         let has_orders = !news.controls.is_empty() || news.sidelines.is_some();
-        if places.is_empty() && settled.is_empty() && !has_orders {
+        if places.is_empty() && changed.is_empty() && !has_orders {
             return;
         }
         let (store, lanes, stop) = (
@@ -155,7 +170,7 @@ impl Deliveries {
             let look = async {
                 sleep(LATER).await;
                 give_pending(&store, &lanes, &places).await;
-                give_settled(&store, &lanes, &settled).await;
+                give_changed(&store, &lanes, &changed).await;
                 if has_orders && let Some(orders) = again(|| ordered(&store)).await {
                     give_orders(orders, &lanes, &destinations);
                 }
@@ -225,8 +240,9 @@ impl Fold for Deliveries {
         for (destination, discarded) in news.discarded {
             self.lanes.give(&destination, Input::Discarded(discarded));
         }
-        for (destination, settled) in news.settled {
-            self.lanes.give(&destination, Input::Settled(settled));
+        self.tell_settled(news.settled);
+        for (destination, proved) in news.proved {
+            self.lanes.give(&destination, Input::Proved(proved));
         }
         for (destination, arrivals) in news.arriving {
             self.lanes.give(&destination, Input::Arrived(arrivals));
@@ -259,14 +275,13 @@ async fn give_pending(store: &Store, lanes: &Lanes, places: &[Place]) {
     }
 }
 
-/// Gives the lanes those of the places whose outcome is known by now.
-async fn give_settled(store: &Store, lanes: &Lanes, places: &[Place]) {
+/// Tells the lanes how the deliveries of these places stand by now.
+async fn give_changed(store: &Store, lanes: &Lanes, places: &[Place]) {
     let rows = again(move || Stored::at(store, places)).await;
-    let rows = rows.unwrap_or_default().into_iter();
-    for row in rows.filter(|row| row.state != State::Unknown) {
-        if let Ok(destination) = row.destination.parse() {
-            let settled = vec![(row.entry, row.state == State::Delivered)];
-            lanes.give(&destination, Input::Settled(settled));
+    for row in rows.unwrap_or_default() {
+        let destination = row.destination.parse().ok();
+        if let Some((destination, input)) = destination.zip(news::input(row)) {
+            lanes.give(&destination, input);
         }
     }
 }

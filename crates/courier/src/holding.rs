@@ -45,7 +45,8 @@ pub(crate) async fn hold(
             Input::Show(reply) => {
                 let _ = reply.send(LaneView::held(&line, &destination, REASON));
             }
-            Input::Kept(_) | Input::Asker(_) => {}
+            // What proves an outcome is in the store until there is a lane again.
+            Input::Kept(_) | Input::Asker(_) | Input::Proved(_) => {}
             Input::Forecast(_, reply) => {
                 let _ = reply.send(None);
             }

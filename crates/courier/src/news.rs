@@ -110,7 +110,12 @@ pub(crate) async fn after(store: &Store, number: i64) -> Result<Result<Lines, Ga
 
 /// What a lane learns of a row that changed.
 pub(crate) fn input(row: Stored) -> Option<Input> {
-    let Stored { entry, state, .. } = row;
+    let Stored {
+        entry,
+        state,
+        proof,
+        ..
+    } = row;
     match state {
         // Sent again, or settled as not arrived.
         State::Pending => Some(Input::Settled(vec![(entry, false)])),
@@ -118,13 +123,16 @@ pub(crate) fn input(row: Stored) -> Option<Input> {
         State::Discarded => Some(Input::Discarded(vec![(entry.id, entry.opened_at)])),
         State::Dead => Some(Input::Dead(vec![(entry.id, entry.opened_at)])),
         // Its own lane is at work on it.
-        State::Unknown | State::Claimed => None,
+        State::Unknown | State::Claimed => Some(Input::Proved(vec![(entry.id, proof?)])),
     }
 }
 
-/// The input of a row that nobody has told the lane of yet.
-pub(crate) fn unheard(one: crate::tables::Undelivered) -> Input {
-    match one.state {
+/// What a lane learns of a row that nobody has told it of yet.
+pub(crate) fn unheard(one: crate::tables::Undelivered) -> impl Iterator<Item = Input> {
+    let id = one.entry.id;
+    let is_doubtful = one.state.is_doubtful();
+    let proof = one.proof.filter(|_| is_doubtful);
+    let input = match one.state {
         State::Dead => Input::Dead(vec![(one.entry.id, one.entry.opened_at)]),
         State::Claimed => Input::Interrupted(one.entry),
         State::Pending | State::Unknown | State::Delivered | State::Discarded => {
@@ -133,5 +141,7 @@ pub(crate) fn unheard(one: crate::tables::Undelivered) -> Input {
                 payload: None,
             }])
         }
-    }
+    };
+    let proof = proof.map(|proof| Input::Proved(vec![(id, proof)]));
+    std::iter::once(input).chain(proof)
 }

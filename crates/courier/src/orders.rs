@@ -116,6 +116,7 @@ fn words(action: &Action) -> String {
         } => format!("redrive {job}/{number}"),
         Action::Settle { arrived: true, .. } => "settle: arrived".to_owned(),
         Action::Settle { arrived: false, .. } => "settle: not arrived".to_owned(),
+        Action::Prove { .. } => "prove".to_owned(),
         Action::StartJob { rate, total, .. } => format!("job-start of {total} at {rate}/s"),
         Action::JobItems {
             first, deliveries, ..

@@ -17,6 +17,7 @@ pub(crate) struct Stored {
     pub(crate) state: State,
     pub(crate) last: Option<Last>,
     pub(crate) payload: Option<Bytes>,
+    pub(crate) proof: Option<String>,
 }
 
 /// For what a person is waited for.
@@ -61,6 +62,7 @@ impl Stored {
         Kind::Blob,
         Kind::Int,
         Kind::Int,
+        Kind::Text,
     ];
 
     /// The deliveries of these places; those that are not there are left out.
@@ -163,6 +165,7 @@ impl Stored {
             state,
             last,
             payload: row.opt_blob(16)?.cloned(),
+            proof: row.opt_text(19)?.map(str::to_owned),
         })
     }
 }

@@ -37,6 +37,8 @@ pub(crate) static DELIVERIES: Table = Table {
         Column::int("marks"),
         // The highest share of the budget whose use was announced, in percent.
         Column::int("escalated"),
+        // The event of its agency that tells that it arrived, told while that was not known.
+        Column::text("proof").nullable(),
     ],
     key: 2,
 };
@@ -194,6 +196,12 @@ pub(crate) static SCHEMA: Schema = Schema {
             version: 2,
             steps: VERSION_2,
         },
+        Migration {
+            version: 3,
+            steps: &[Step::Sql(
+                "alter table courier_deliveries add column proof text",
+            )],
+        },
     ],
 };
 
@@ -218,12 +226,8 @@ pub(crate) const FAILED: &[&str] = &[
     "started_at",
     "took",
 ];
-/// What a claim sets.
-pub(crate) const CLAIMED: &[&str] = &["state"];
-/// What sets one of unknown outcome that has arrived.
-pub(crate) const ARRIVED: &[&str] = &["state", "payload"];
-/// What sets one of unknown outcome that has not.
-pub(crate) const NOT_ARRIVED: &[&str] = &["state", "next_at"];
+/// What a claim sets. What proved an earlier attempt proves nothing of this one.
+pub(crate) const CLAIMED: &[&str] = &["state", "proof"];
 /// What an alarm sets.
 pub(crate) const ALARMED: &[&str] = &["escalated"];
 /// What sending a dead letter again sets.
@@ -252,10 +256,11 @@ pub(crate) struct Undelivered {
     pub(crate) entry: Entry,
     pub(crate) destination: String,
     pub(crate) state: State,
+    pub(crate) proof: Option<String>,
 }
 
 const UNDELIVERED: &str = "select part, place, id, destination, dossier, due_at, opened_at, \
-     next_at, tries, charged, state, marks, escalated from courier_deliveries \
+     next_at, tries, charged, state, marks, escalated, proof from courier_deliveries \
      where state <> 1 and state <> 4 and (part > $1 or (part = $1 and place > $2)) \
      order by part, place limit 2000";
 const UNDELIVERED_KINDS: &[Kind] = &[
@@ -272,6 +277,7 @@ const UNDELIVERED_KINDS: &[Kind] = &[
     Kind::Int,
     Kind::Int,
     Kind::Int,
+    Kind::Text,
 ];
 
 /// The row of a new delivery.
@@ -301,6 +307,7 @@ pub(crate) fn new_row(
         payload,
         Marks::of(delivery).packed(),
         0,
+        Value::Null,
     ]
 }
 
@@ -339,7 +346,7 @@ pub(crate) async fn undelivered_in(
     last: i64,
 ) -> Result<Vec<Undelivered>, ReadError> {
     let sql = "select part, place, id, destination, dossier, due_at, opened_at, \
-         next_at, tries, charged, state, marks, escalated from courier_deliveries \
+         next_at, tries, charged, state, marks, escalated, proof from courier_deliveries \
          where state <> 1 and state <> 4 and part = $1 and place > $2 and place <= $3 \
          order by part, place limit 2000";
     let params = [partition.into(), after.into(), last.into()];
@@ -383,6 +390,7 @@ fn read_undelivered(row: &Row) -> Result<Undelivered, ReadError> {
         entry,
         destination: row.text(3)?.to_owned(),
         state,
+        proof: row.opt_text(13)?.map(str::to_owned),
     })
 }
 

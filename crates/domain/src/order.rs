@@ -1,4 +1,4 @@
-//! What a person orders of the courier, as the log holds it.
+//! What is ordered of the courier, by people and by the router, as the log holds it.
 
 use std::num::NonZeroU32;
 use std::{fmt, str::FromStr};
@@ -57,6 +57,14 @@ pub enum Action {
         dossier: DossierKey,
         /// Whether the destination has it; otherwise it is sent again.
         arrived: bool,
+    },
+    /// An event of the agency that a step was delivered to tells that it has the delivery: by the router,
+    /// with the event as its reason. An outcome that nobody knows is settled by it, and nothing else.
+    Prove {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// Its dossier.
+        dossier: DossierKey,
     },
     /// A dead letter is given up.
     Discard {
@@ -166,6 +174,7 @@ impl Action {
             Self::Sideline { .. } => "sideline",
             Self::Redrive { .. } => "redrive",
             Self::Settle { .. } => "settle",
+            Self::Prove { .. } => "prove",
             Self::Discard { .. } => "discard",
             Self::StartJob { .. } => "job-start",
             Self::JobItems { .. } => "job-items",
@@ -178,6 +187,7 @@ impl Action {
         match self {
             Self::Redrive { dossier, .. }
             | Self::Settle { dossier, .. }
+            | Self::Prove { dossier, .. }
             | Self::Discard { dossier, .. }
             | Self::Sideline {
                 subject: Subject::Dossier(dossier),
@@ -212,6 +222,7 @@ impl Action {
             Self::Sideline { subject, .. } => subject.to_string(),
             Self::Redrive { delivery, .. }
             | Self::Settle { delivery, .. }
+            | Self::Prove { delivery, .. }
             | Self::Discard { delivery, .. } => delivery.to_string(),
             Self::StartJob { job, .. } | Self::JobItems { job, .. } | Self::CancelJob { job } => {
                 job.to_string()
@@ -224,6 +235,7 @@ impl Action {
         match self {
             Self::Redrive { delivery, .. }
             | Self::Settle { delivery, .. }
+            | Self::Prove { delivery, .. }
             | Self::Discard { delivery, .. } => Some(*delivery),
             _ => None,
         }

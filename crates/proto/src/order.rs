@@ -1,4 +1,4 @@
-//! Orders of operators: control records of the deliveries topic.
+//! Orders of operators and of the router: control records of the deliveries topic.
 
 use std::num::NonZeroU32;
 
@@ -71,6 +71,10 @@ fn data(action: &Action) -> Bytes {
             arrived: *arrived,
         }
         .encode_to_vec(),
+        Action::Prove { delivery, .. } => v1::ProveOrder {
+            delivery: delivery.to_string(),
+        }
+        .encode_to_vec(),
         Action::Discard { delivery, .. } => v1::DiscardOrder {
             delivery: delivery.to_string(),
         }
@@ -94,11 +98,7 @@ fn data(action: &Action) -> Bytes {
         } => v1::JobItems {
             job: job.to_string(),
             first: *first,
-            deliveries: deliveries
-                .iter()
-                .flat_map(|id| *id.as_bytes())
-                .collect::<Vec<u8>>()
-                .into(),
+            deliveries: side_by_side(deliveries),
         }
         .encode_to_vec(),
         Action::CancelJob { job } => v1::JobCancel {
@@ -107,6 +107,11 @@ fn data(action: &Action) -> Bytes {
         .encode_to_vec(),
     };
     bytes.into()
+}
+
+fn side_by_side(deliveries: &[DeliveryId]) -> Bytes {
+    let bytes = deliveries.iter().flat_map(|id| *id.as_bytes());
+    bytes.collect::<Vec<u8>>().into()
 }
 
 fn lane_to_wire(destination: String, action: LaneAction) -> v1::LaneOrder {
@@ -189,6 +194,13 @@ fn action<'a>(
                 arrived: order.arrived,
             })
         }
+        "prove" => {
+            let order: v1::ProveOrder = decode(data)?;
+            Ok(Action::Prove {
+                delivery: parse("delivery", &order.delivery)?,
+                dossier: dossier()?,
+            })
+        }
         "discard" => {
             let order: v1::DiscardOrder = decode(data)?;
             Ok(Action::Discard {
@@ -196,16 +208,7 @@ fn action<'a>(
                 dossier: dossier()?,
             })
         }
-        "job-start" => {
-            let order: v1::JobStart = decode(data)?;
-            Ok(Action::StartJob {
-                job: parse("job", &order.job)?,
-                rate: NonZeroU32::new(order.rate_per_second)
-                    .ok_or_else(|| InvalidField::new("rate_per_second", "must not be 0"))?,
-                total: order.total,
-                filter: order.filter,
-            })
-        }
+        "job-start" => job_start(decode(data)?),
         "job-items" => job_items(&decode(data)?),
         "job-cancel" => {
             let order: v1::JobCancel = decode(data)?;
@@ -264,6 +267,16 @@ pub fn sideline(order: v1::SidelineOrder) -> Result<Action, InvalidField> {
         Some(way) => Some((way, timestamp_from_wire("until", order.until)?)),
     };
     Ok(Action::Sideline { subject, rule })
+}
+
+fn job_start(order: v1::JobStart) -> Result<Action, InvalidField> {
+    Ok(Action::StartJob {
+        job: parse("job", &order.job)?,
+        rate: NonZeroU32::new(order.rate_per_second)
+            .ok_or_else(|| InvalidField::new("rate_per_second", "must not be 0"))?,
+        total: order.total,
+        filter: order.filter,
+    })
 }
 
 fn job_items(order: &v1::JobItems) -> Result<Action, InvalidField> {

@@ -62,6 +62,7 @@ fn action() -> impl Strategy<Value = Action> {
                 arrived,
             }
         }),
+        (id(), dossier()).prop_map(|(delivery, dossier)| Action::Prove { delivery, dossier }),
         (id(), dossier()).prop_map(|(delivery, dossier)| Action::Discard { delivery, dossier }),
         (job(), 1..u32::MAX, any::<u32>(), ".{0,40}").prop_map(|(job, rate, total, filter)| {
             Action::StartJob {

@@ -1,10 +1,10 @@
 use domain::{
-    AgencyId, Delivery, DossierEnd, Event, EventId, EventKind, Fact, FactReason, HoldReason,
+    AgencyId, Delivery, DossierEnd, Event, EventId, EventKind, Fact, FactReason, HoldReason, Order,
     Outcome, OutcomeKind, RecordId, Status, StepId, Transition,
 };
 use jiff::Timestamp;
 
-use crate::{Dossier, Held, Plan, Receipt, open};
+use crate::{Dossier, Held, Plan, Receipt, open, prove};
 
 /// What an event amounts to, besides the dossier's new state.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Effects {
     pub deliveries: Vec<Delivery>,
     /// Facts for the timeline.
     pub outcomes: Vec<Outcome>,
+    /// What the courier should know of work that was handed over.
+    pub orders: Vec<Order>,
 }
 
 /// What caused the effects: every id is derived from it.
@@ -37,6 +39,7 @@ pub fn decide(dossier: &mut Dossier, event: &Event, conflict: bool, plan: &Plan)
     if dossier.code.is_none() {
         dossier.code.clone_from(&event.code);
     }
+    effects.orders.extend(prove::of(dossier, event, plan));
     let EventKind::Status(status) = event.kind else {
         return effects;
     };
@@ -150,7 +153,9 @@ fn advance(dossier: &mut Dossier, plan: &Plan, cause: &Cause, effects: &mut Effe
             Ok(opened) if opened.is_empty() => break,
             Ok(opened) => {
                 for delivery in opened {
-                    dossier.step_mut(&delivery.step).is_open = true;
+                    let step = dossier.step_mut(&delivery.step);
+                    step.is_open = true;
+                    step.destination = Some(delivery.destination.clone());
                     effects.deliveries.push(delivery);
                 }
             }

@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use domain::{
-    AgencyId, Classification, DossierCode, DossierEnd, DossierKey, Event, EventId, History,
-    HoldReason, ProcedureCode, RouteId, StepId, UnitRef,
+    AgencyId, Classification, DestinationId, DossierCode, DossierEnd, DossierKey, Event, EventId,
+    History, HoldReason, ProcedureCode, RouteId, StepId, UnitRef,
 };
 use jiff::Timestamp;
 
@@ -60,6 +60,8 @@ pub struct Step {
     pub id: StepId,
     /// Whether its delivery was emitted.
     pub is_open: bool,
+    /// Where that went to; `None` also where an earlier version emitted it.
+    pub destination: Option<DestinationId>,
     /// Its statuses.
     pub history: History,
 }
@@ -115,6 +117,7 @@ impl Dossier {
                 self.steps.push(Step {
                     id: id.clone(),
                     is_open: false,
+                    destination: None,
                     history: History::default(),
                 });
                 self.steps.len() - 1
@@ -142,6 +145,14 @@ impl Dossier {
             step.ended_at()
         });
         ends.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// When a step was opened that is: when the last of the steps before had ended, in whatever order
+    /// their results came in. `None` before the dossier was accepted.
+    pub(crate) fn opened_at(&self, step: &routes::Step) -> Option<Timestamp> {
+        let received_at = self.receipt.as_ref()?.at;
+        let ended_at = self.ended_at(&step.after).unwrap_or_default();
+        Some(ended_at.max(received_at))
     }
 
     /// When the last open step ended; `None` while one has not.

@@ -71,6 +71,8 @@ struct StoredStep {
     is_open: bool,
     #[prost(message, repeated, tag = "3")]
     facts: Vec<StoredFact>,
+    #[prost(string, optional, tag = "4")]
+    destination: Option<String>,
 }
 
 /// The state of a dossier in the store cannot be read.
@@ -201,6 +203,7 @@ fn step_out(step: &Step) -> StoredStep {
         id: step.id.to_string(),
         is_open: step.is_open,
         facts: facts_out(&step.history),
+        destination: step.destination.clone().map(String::from),
     }
 }
 
@@ -208,6 +211,11 @@ fn step_in(stored: StoredStep) -> Result<Step, String> {
     Ok(Step {
         id: stored.id.parse().map_err(text)?,
         is_open: stored.is_open,
+        destination: stored
+            .destination
+            .map(|destination| destination.parse())
+            .transpose()
+            .map_err(text)?,
         history: facts_in(&stored.facts)?,
     })
 }
@@ -254,9 +262,10 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         let id = "[a-z][a-z0-9-]{0,20}";
-        (id, any::<bool>(), history()).prop_map(|(id, is_open, history)| Step {
+        (id, any::<(bool, bool)>(), history()).prop_map(|(id, (is_open, is_known), history)| Step {
             id: id.parse().unwrap(),
             is_open,
+            destination: is_known.then(|| "justice".parse().unwrap()),
             history,
         })
     }

@@ -127,6 +127,13 @@ pub(crate) fn emit(effects: Effects, outgoing: &mut Vec<(Topic, Record)>) {
         let (attributes, data) = proto::encode_delivery(delivery);
         outgoing.push((Topic::Deliveries, record(&dossier, attributes, data)));
     }
+    // Behind the deliveries that they are about: the key is the same.
+    for order in effects.orders {
+        if let Some(dossier) = order.action.dossier() {
+            let (attributes, data) = proto::encode_order(&order);
+            outgoing.push((Topic::Deliveries, record(dossier, attributes, data)));
+        }
+    }
     for outcome in effects.outcomes {
         let dossier = outcome.dossier.clone();
         let (attributes, data) = proto::encode_outcome(outcome);

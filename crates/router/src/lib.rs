@@ -2,8 +2,8 @@
 //! legal deadlines, and emits deliveries.
 //!
 //! ```text
-//! [events] ─▶ read ─▶ decide(dossier, event, plan) ─▶ dossier', deliveries, outcomes ─▶ [deliveries]
-//!                     pure: no clock, no I/O                                          └▶ [outcomes]
+//! [events] ─▶ read ─▶ decide(dossier, event, plan) ─▶ dossier', deliveries, orders ─▶ [deliveries]
+//!                     pure: no clock, no I/O          └▶ outcomes ─────────────────▶ [outcomes]
 //! ```
 //!
 //! A decision depends on the event, the dossier's state, and the configuration that the event's own
@@ -17,6 +17,7 @@ mod encode;
 mod error;
 mod fold;
 mod open;
+mod prove;
 mod recheck;
 mod service;
 mod tables;

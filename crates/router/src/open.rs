@@ -95,9 +95,8 @@ impl<'a> Opening<'a> {
     }
 
     fn open(&self, step: &Step) -> Result<Delivery, Held> {
-        // When the last of the steps before had ended, in whatever order their results came in.
-        let opened_at = self.dossier.ended_at(&step.after).unwrap_or_default();
-        let opened_at = opened_at.max(self.receipt.at);
+        let opened_at = self.dossier.opened_at(step);
+        let opened_at = opened_at.unwrap_or(self.receipt.at);
         let (unit, province) = self.acting(step.unit);
         let binding = self
             .plan
@@ -119,7 +118,7 @@ impl<'a> Opening<'a> {
             .map_err(|error| held(HoldReason::NoCalendar, &error))?;
         let receipt = self.receipt;
         Ok(Delivery {
-            id: DeliveryId::derive(&self.dossier.key, &self.route.id, &step.id, 0),
+            id: delivery_id(self.dossier, self.route, step),
             dossier: self.dossier.key.clone(),
             code: self.dossier.code.clone(),
             procedure: receipt.procedure.clone(),
@@ -146,6 +145,11 @@ impl<'a> Opening<'a> {
             data: receipt.data.clone(),
         })
     }
+}
+
+/// The router delivers a step once.
+pub(crate) fn delivery_id(dossier: &Dossier, route: &Route, step: &Step) -> DeliveryId {
+    DeliveryId::derive(&dossier.key, &route.id, &step.id, 0)
 }
 
 fn calendar<'a>(plan: &'a Plan, id: &str) -> Result<&'a Calendar, Held> {

@@ -268,20 +268,28 @@ fn index(routes: Vec<RouteDraft<'_>>, destinations: Vec<DestinationDraft<'_>>) -
             of_role.entry(reach).or_default().push(index);
         }
     }
+    let destination = |(index, draft): (usize, &DestinationDraft<'_>)| {
+        (draft.binding.destination.id.clone(), index)
+    };
+    let by_id = destinations.iter().enumerate().map(destination).collect();
+    let with_id = |route: Route| (route.id.clone(), route);
     let named = |draft: &DestinationDraft<'_>| {
         let id = draft.binding.destination.id.clone();
         Some((id, (draft.file.to_owned(), draft.replies_at?)))
     };
     let replies_at = destinations.iter().filter_map(named).collect();
-    let by_id = |route: Route| (route.id.clone(), route);
     RouteSet {
-        routes: routes.into_iter().map(|draft| by_id(draft.route)).collect(),
+        routes: routes
+            .into_iter()
+            .map(|draft| with_id(draft.route))
+            .collect(),
         by_procedure,
         bindings: destinations
             .into_iter()
             .map(|draft| draft.binding)
             .collect(),
         by_reach,
+        by_id,
         replies_at,
         digest: String::new(),
         warnings: Vec::new(),

@@ -22,6 +22,7 @@ pub struct RouteSet {
     pub(crate) by_procedure: BTreeMap<String, Vec<Served>>,
     pub(crate) bindings: Vec<DestinationBinding>,
     pub(crate) by_reach: BTreeMap<AgencyRole, BTreeMap<Reach, Vec<usize>>>,
+    pub(crate) by_id: BTreeMap<DestinationId, usize>,
     /// Where destinations name the rules for their replies: file and place.
     pub(crate) replies_at: BTreeMap<DestinationId, (String, Position)>,
     pub(crate) digest: String,
@@ -191,6 +192,12 @@ impl RouteSet {
     /// All destinations, whatever their days.
     pub fn destinations(&self) -> impl Iterator<Item = &Destination> {
         self.bindings.iter().map(|binding| &binding.destination)
+    }
+
+    /// The destination of that id.
+    pub fn destination_of(&self, id: &DestinationId) -> Option<&Destination> {
+        let binding = self.bindings.get(*self.by_id.get(id)?)?;
+        Some(&binding.destination)
     }
 
     /// Destinations that name rules for their replies which are not among `known`, ordered by place. The

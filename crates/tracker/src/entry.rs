@@ -122,6 +122,7 @@ fn of_order(order: &Order) -> TimelineEntry {
         Action::Sideline { rule: Some(_), .. } => "sideline-ordered",
         Action::Sideline { rule: None, .. } => "sideline-lifted",
         Action::Lane { .. }
+        | Action::Prove { .. }
         | Action::StartJob { .. }
         | Action::JobItems { .. }
         | Action::CancelJob { .. } => "order",

@@ -36,8 +36,10 @@ pub(crate) struct Site {
     endpoints: Vec<(&'static str, String)>,
     /// Attempts before a delivery is a dead letter.
     pub(crate) attempts: u32,
-    /// The agency that a repeat would harm, if there is one; it can be asked what it has.
+    /// The agency that a repeat would harm, if there is one.
     pub(crate) harmed: Option<&'static str>,
+    /// Whether that one can be asked what it has.
+    pub(crate) queryable: bool,
 }
 
 /// How long a courier that was killed or stopped keeps its lanes.
@@ -65,6 +67,7 @@ impl Site {
             endpoints,
             attempts: 10,
             harmed: None,
+            queryable: true,
         };
         for sub in ["routes", "destinations", "calendars", "data"] {
             fs::create_dir(site.path(sub)).unwrap();
@@ -146,12 +149,12 @@ impl Site {
     }
 
     fn destinations(&self) -> String {
-        let attempts = self.attempts;
+        let (attempts, queryable) = (self.attempts, self.queryable);
         let entries = self.endpoints.iter().map(|(role, endpoint)| {
             let harm = if self.harmed == Some(role) {
-                "  idempotent: false\n  queryable: true\n"
+                format!("  idempotent: false\n  queryable: {queryable}\n")
             } else {
-                ""
+                String::new()
             };
             format!(
                 "- id: test-{role}\n  agency: {role}\n  agency_id: test-{role}\n  \

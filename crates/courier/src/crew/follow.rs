@@ -137,8 +137,9 @@ impl Follow {
             };
             after = end.entry.place.offset;
             for one in page {
-                if let Ok(destination) = one.destination.parse() {
-                    inputs.push((destination, news::unheard(one)));
+                if let Ok(destination) = one.destination.parse::<DestinationId>() {
+                    let heard = news::unheard(one);
+                    inputs.extend(heard.map(|input| (destination.clone(), input)));
                 }
             }
         }
@@ -182,9 +183,9 @@ impl Follow {
                     continue;
                 };
                 if let Some(inputs) = found.get_mut(&destination) {
-                    push(inputs, news::unheard(one));
+                    news::unheard(one).for_each(|input| push(inputs, input));
                 } else if for_nobody && !self.lanes.knows(&destination) {
-                    self.lanes.give(&destination, news::unheard(one));
+                    news::unheard(one).for_each(|input| self.lanes.give(&destination, input));
                 } else {
                     continue;
                 }

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use domain::{Attempt, AttemptClass, DeliveryId};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::payloads::unbudgeted;
 use super::{Engine, PAUSE, Query, READ_AHEAD};
 use crate::Error;
 use crate::answer::Answer;
-use crate::entry::{Entry, Millis};
-use crate::lane::{Alarm, Ruling};
+use crate::entry::{Entry, Millis, Place};
+use crate::lane::{Alarm, Ruling, Standing};
 use crate::link::Known;
 use crate::payload::Payload;
 use crate::stored::Stored;
+use crate::tables::State;
 use crate::telemetry;
 use crate::verdicts::{About, Report, Verdict};
 
@@ -57,14 +59,71 @@ impl Engine {
         let Some(about) = self.about(&[entry]).await.pop() else {
             return self.lane.ask_again(id, now);
         };
-        if self.lane.resolve(id, arrived, now).is_some() {
-            let report = Report::Resolved {
+        self.resolve(vec![Report::Resolved {
+            about,
+            arrived,
+            at: now,
+            reason: "the destination was asked".to_owned(),
+        }])
+        .await;
+        self.lane.ask_again(id, now);
+    }
+
+    /// Settles what later events prove to have arrived, as soon as it is in doubt.
+    pub(super) async fn settle_proved(&mut self) {
+        let line = self.lane.line();
+        self.proofs.retain(|id, _| {
+            let is_doubtful = line.entry(*id).is_some_and(|entry| entry.doubtful);
+            is_doubtful || line.standing(*id) == Some(Standing::InFlight)
+        });
+        let is_told = |entry: &&Entry| !self.interrupted.iter().any(|one| one.id == entry.id);
+        let in_doubt = (self.proofs.keys())
+            .filter(|id| line.standing(**id) == Some(Standing::Doubtful))
+            .filter_map(|id| line.entry(*id));
+        let entries: Vec<Entry> = in_doubt.filter(is_told).copied().collect();
+        if entries.is_empty() {
+            return;
+        }
+        let at = self.now();
+        let mut reports = Vec::with_capacity(entries.len());
+        for about in self.about(&entries).await {
+            let reason = self.proofs.get(&about.entry.id).cloned();
+            reports.extend(reason.map(|reason| Report::Resolved {
                 about,
-                arrived,
-                at: now,
-                reason: "the destination was asked".to_owned(),
-            };
-            self.report(vec![report]).await;
+                arrived: true,
+                at,
+                reason,
+            }));
+        }
+        self.resolve(reports).await;
+        // Whoever is still in doubt is so because the store could not be read.
+        let line = self.lane.line();
+        let is_left = |entry: &Entry| line.standing(entry.id) == Some(Standing::Doubtful);
+        if entries.iter().any(is_left) {
+            self.quiet_until = Some(Instant::now() + PAUSE);
+        }
+    }
+
+    /// Makes resolutions durable, and goes on as the rows then say: a person may have settled one at the
+    /// same time, and whoever was first is right.
+    async fn resolve(&mut self, mut reports: Vec<Report>) {
+        let place = |report: &Report| match report {
+            Report::Resolved { about, .. } => Some(about.entry.place),
+            _ => None,
+        };
+        let places: Vec<Place> = reports.iter().filter_map(place).collect();
+        let (done, written) = oneshot::channel();
+        reports.push(Report::Settled { done });
+        if !self.report(reports).await || written.await.is_err() {
+            return;
+        }
+        let rows = Stored::at(&self.shared.store, &places).await;
+        let now = self.now();
+        for row in rows.unwrap_or_default() {
+            if matches!(row.state, State::Pending | State::Delivered) {
+                let arrived = row.state == State::Delivered;
+                self.lane.resolve(row.entry.id, arrived, now);
+            }
         }
     }
 

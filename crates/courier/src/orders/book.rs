@@ -7,7 +7,7 @@ use domain::{Action, DeliveryId, DestinationId, JobId, Order, Outcome, OutcomeKi
 use log::{Record, Topic};
 use store::{Op, ReadError, Store, row};
 
-use super::changes::{Changes, News, settled, update, upsert};
+use super::changes::{Changes, News, proved, settled, update, upsert};
 use super::{Gate, Received, words};
 use crate::controls::{self, Controls};
 use crate::entry::{Entry, Millis};
@@ -60,7 +60,7 @@ impl Book {
                 | Action::CancelJob { job } => {
                     jobs.insert(job.clone());
                 }
-                Action::Settle { .. } | Action::Discard { .. } => {}
+                Action::Settle { .. } | Action::Prove { .. } | Action::Discard { .. } => {}
             }
         }
         let deliveries: Vec<DeliveryId> = deliveries.into_iter().collect();
@@ -96,10 +96,14 @@ impl Book {
         })
     }
 
-    /// Does what the order says, as far as it can be done, and notes it in the audit either way.
+    /// Does what the order says, as far as it can be done, and notes it in the audit either way. The
+    /// router orders something with every event of some agencies: what comes of that is told as an outcome.
     pub(crate) fn obey(&mut self, received: &Received) {
-        let result = self.effect(received);
         let order = &received.order;
+        if let Action::Prove { delivery, .. } = order.action {
+            return self.prove(delivery, order);
+        }
+        let result = self.effect(received);
         self.changes.audit.push(row![
             order.id.as_bytes(),
             Millis::from(order.at).0,
@@ -137,6 +141,8 @@ impl Book {
             Action::Settle {
                 delivery, arrived, ..
             } => self.settle(*delivery, *arrived, received),
+            // Not audited, see above.
+            Action::Prove { .. } => String::new(),
             Action::Discard { delivery, .. } => self.discard(*delivery, received),
             Action::StartJob {
                 job,
@@ -266,19 +272,21 @@ impl Book {
         if row.state != State::Unknown {
             return format!("the outcome was known: {}", row.state.as_str());
         }
+        if let Some(proof) = row.proof.as_ref().filter(|_| !arrived) {
+            return format!("it has arrived: {proof}");
+        }
         let payload = row.payload.clone().unwrap_or_default();
         let delivery = match proto::decode_delivery(payload) {
             Ok(delivery) => delivery,
             Err(error) => return format!("cannot be read: {error}"),
         };
-        let entry = again(row.entry);
-        let destination = delivery.destination.clone();
+        let entry = row.entry;
         row.state = if arrived {
             State::Delivered
         } else {
             State::Pending
         };
-        self.news.settled(&destination, entry, arrived);
+        self.news.settled(entry);
         self.changes.settled.push(settled(entry, arrived));
         let reason = signed(&received.order);
         self.tell(
@@ -294,6 +302,22 @@ impl Book {
             },
         );
         DONE.to_owned()
+    }
+
+    /// One that nobody has tried, or whose outcome is known, stays as it is.
+    fn prove(&mut self, id: DeliveryId, order: &Order) {
+        let Some(row) = self.deliveries.get_mut(&id) else {
+            return;
+        };
+        let Ok(destination) = row.destination.parse() else {
+            return;
+        };
+        if row.state.is_doubtful() && row.proof.is_none() {
+            let proof = order.reason.as_str();
+            row.proof = Some(proof.to_owned());
+            self.changes.proved.push(proved(row.entry, proof));
+            self.news.proved(&destination, row.entry, proof);
+        }
     }
 
     fn discard(&mut self, id: DeliveryId, received: &Received) -> String {
@@ -390,6 +414,7 @@ impl Book {
         let outgoing = outcomes.map(|outcome| (Topic::Outcomes, outcome_record(outcome)));
         let outgoing = outgoing.collect();
         let mut ops = changes.settled;
+        ops.extend(changes.proved);
         update(&mut ops, REDRIVEN, changes.redriven);
         update(&mut ops, DISCARDED, changes.discarded);
         let controls = changes.controls.iter().filter_map(|id| {

@@ -18,6 +18,7 @@ pub(super) struct Changes {
     pub(super) redriven: Vec<Row>,
     pub(super) discarded: Vec<Row>,
     pub(super) settled: Vec<Op>,
+    pub(super) proved: Vec<Op>,
     pub(super) controls: BTreeSet<DestinationId>,
     pub(super) jobs: BTreeSet<JobId>,
     pub(super) items: BTreeSet<(JobId, u32)>,
@@ -31,8 +32,10 @@ pub(crate) struct News {
     pub(crate) arriving: BTreeMap<DestinationId, Vec<Arrival>>,
     /// Dead letters that were given up.
     pub(crate) discarded: BTreeMap<DestinationId, Vec<(DeliveryId, Millis)>>,
-    /// Unknown outcomes that were settled, and whether as arrived.
-    pub(crate) settled: BTreeMap<DestinationId, Vec<(Entry, bool)>>,
+    /// Where unknown outcomes were settled.
+    pub(crate) settled: Vec<Place>,
+    /// Those that an event proves to have arrived, and by which.
+    pub(crate) proved: BTreeMap<DestinationId, Vec<(DeliveryId, String)>>,
     pub(crate) redriven: BTreeMap<DestinationId, usize>,
     pub(crate) controls: BTreeMap<DestinationId, Controls>,
     pub(crate) sidelines: Option<Arc<Sidelines>>,
@@ -72,6 +75,17 @@ pub(super) fn settled(entry: Entry, arrived: bool) -> Op {
     }
 }
 
+/// The first proof stays. The lane settles by it, for it alone knows whether an attempt is under way.
+pub(super) fn proved(entry: Entry, proof: &str) -> Op {
+    let sql = "update courier_deliveries set proof = $3 \
+         where part = $1 and place = $2 and state in (3, 5) and proof is null";
+    let Place { partition, offset } = entry.place;
+    Op::Sql {
+        sql: sql.into(),
+        params: vec![partition.into(), offset.into(), proof.into()],
+    }
+}
+
 // === impl News ===
 
 impl News {
@@ -94,9 +108,14 @@ impl News {
         discarded.or_default().push(gone);
     }
 
-    pub(super) fn settled(&mut self, destination: &DestinationId, entry: Entry, arrived: bool) {
+    pub(super) fn proved(&mut self, destination: &DestinationId, entry: Entry, proof: &str) {
         self.places.push(entry.place);
-        let settled = self.settled.entry(destination.clone());
-        settled.or_default().push((entry, arrived));
+        let proved = self.proved.entry(destination.clone());
+        proved.or_default().push((entry.id, proof.to_owned()));
+    }
+
+    pub(super) fn settled(&mut self, entry: Entry) {
+        self.places.push(entry.place);
+        self.settled.push(entry.place);
     }
 }

@@ -10,21 +10,19 @@ use super::{About, Report, Verdict};
 use crate::entry::Place;
 use crate::lane::{Kept, Ruling};
 use crate::tables::{
-    ALARMED, ARRIVED, ATTEMPTS, CLAIMED, DELIVERED, DELIVERIES, FAILED, LANE_STATES, NOT_ARRIVED,
-    State,
+    ALARMED, ATTEMPTS, CLAIMED, DELIVERED, DELIVERIES, FAILED, LANE_STATES, State,
 };
 
 /// How the row of a delivery changes.
 enum Change<'a> {
     Ruled(&'a Verdict),
     Claimed,
-    Resolved { arrived: bool },
 }
 
 /// One change of state per delivery, the last one: a failed try and the success after it may wait for
 /// the same transaction. Every failed attempt is kept.
 pub(super) fn ops<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Vec<Op> {
-    let mut last = BTreeMap::new();
+    let (mut last, mut resolved) = (BTreeMap::new(), BTreeMap::new());
     let (mut attempts, mut alarms) = (Vec::new(), BTreeMap::new());
     let mut kept = BTreeMap::new();
     for report in reports {
@@ -39,8 +37,7 @@ pub(super) fn ops<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Vec<Op> 
                 last.extend(places.iter().map(|place| (*place, Change::Claimed)));
             }
             Report::Resolved { about, arrived, .. } => {
-                let arrived = *arrived;
-                last.insert(about.entry.place, Change::Resolved { arrived });
+                resolved.insert(about.entry.place, *arrived);
             }
             Report::Alarm { about, percent, .. } => {
                 alarms.insert(about.entry.place, *percent);
@@ -55,6 +52,8 @@ pub(super) fn ops<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Vec<Op> 
         }
     }
     let mut ops = changes(last);
+    // A lane goes on with a delivery only after it knows what became of the resolution.
+    ops.extend(resolved.into_iter().map(resolution));
     let alarm =
         |(place, percent): (Place, u8)| row![place.partition, place.offset, i64::from(percent)];
     push_update(&mut ops, ALARMED, alarms.into_iter().map(alarm).collect());
@@ -75,22 +74,15 @@ pub(super) fn ops<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Vec<Op> 
 
 fn changes(last: BTreeMap<Place, Change<'_>>) -> Vec<Op> {
     let (mut delivered, mut failed, mut claimed) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut arrived, mut not_arrived) = (Vec::new(), Vec::new());
     for (place, change) in last {
-        let key = |state: State| row![place.partition, place.offset, state as i32];
         match change {
             Change::Ruled(verdict) if verdict.ruling == Ruling::Delivered => {
                 delivered.push(delivered_row(verdict));
             }
             Change::Ruled(verdict) => failed.push(failed_row(verdict)),
-            Change::Claimed => claimed.push(key(State::Claimed)),
-            Change::Resolved { arrived: true } => {
-                let state = State::Delivered as i32;
-                arrived.push(row![place.partition, place.offset, state, Value::Null]);
-            }
-            Change::Resolved { arrived: false } => {
-                let state = State::Pending as i32;
-                not_arrived.push(row![place.partition, place.offset, state, 0]);
+            Change::Claimed => {
+                let state = State::Claimed as i32;
+                claimed.push(row![place.partition, place.offset, state, Value::Null]);
             }
         }
     }
@@ -98,9 +90,22 @@ fn changes(last: BTreeMap<Place, Change<'_>>) -> Vec<Op> {
     push_update(&mut ops, DELIVERED, delivered);
     push_update(&mut ops, FAILED, failed);
     push_update(&mut ops, CLAIMED, claimed);
-    push_update(&mut ops, ARRIVED, arrived);
-    push_update(&mut ops, NOT_ARRIVED, not_arrived);
     ops
+}
+
+/// Whoever settles an unknown outcome first is right: a person, or the lane here.
+fn resolution((place, arrived): (Place, bool)) -> Op {
+    let sql = if arrived {
+        "update courier_deliveries set state = 1, payload = null \
+         where part = $1 and place = $2 and state = 3"
+    } else {
+        "update courier_deliveries set state = 0, next_at = 0 \
+         where part = $1 and place = $2 and state = 3"
+    };
+    Op::Sql {
+        sql: sql.into(),
+        params: vec![place.partition.into(), place.offset.into()],
+    }
 }
 
 fn push_update(ops: &mut Vec<Op>, columns: &'static [&'static str], rows: Vec<Row>) {

@@ -22,7 +22,7 @@ use crate::flaky::flaky;
 use crate::harness::*;
 
 /// A courier as a process of its own would be.
-struct Process {
+pub(crate) struct Process {
     runtime: Option<Runtime>,
     handle: Handle,
     tasks: Tasks,
@@ -33,11 +33,11 @@ struct Stopped(#[expect(dead_code, reason = "its end is what counts")] mpsc::Sen
 
 /// Longer than a busy machine keeps a process from its turn.
 const LEASE: Duration = Duration::from_secs(5);
-const LANES: usize = 6;
+pub(crate) const LANES: usize = 6;
 const CAP: usize = 16;
 
 /// `None`, and a line that says so, without a server.
-async fn shared_world() -> Option<World> {
+pub(crate) async fn shared_world() -> Option<World> {
     let world = World::new().await;
     if world.is_shared() {
         return Some(world);
@@ -48,11 +48,11 @@ async fn shared_world() -> Option<World> {
     None
 }
 
-fn id(lane: usize) -> String {
+pub(crate) fn id(lane: usize) -> String {
     format!("lane-{lane}")
 }
 
-fn lanes(address: SocketAddr) -> Vec<Destination> {
+pub(crate) fn lanes(address: SocketAddr) -> Vec<Destination> {
     (0..LANES).map(|lane| grpc(&id(lane), address)).collect()
 }
 
@@ -113,7 +113,7 @@ async fn each_once(world: &World, number: usize) {
 // === impl Process ===
 
 impl Process {
-    async fn start(world: &World, name: &str, destinations: Vec<Destination>) -> Self {
+    pub(crate) async fn start(world: &World, name: &str, destinations: Vec<Destination>) -> Self {
         Self::start_on(None, world, name, destinations).await
     }
 
@@ -166,7 +166,7 @@ impl Process {
         Stopped(sender)
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         let tasks = self.tasks.clone();
         let drained = self.runtime.as_ref().unwrap().spawn(tasks.drain(PATIENCE));
         assert_eq!(drained.await.unwrap(), Ok(()));
@@ -205,7 +205,7 @@ impl Drop for Process {
 }
 
 /// Waits until all lanes are held, each process with its share. The right to read is one more.
-async fn shared_out(processes: &[&Process]) {
+pub(crate) async fn shared_out(processes: &[&Process]) {
     let least = LANES / processes.len() - usize::from(LANES.is_multiple_of(processes.len()));
     eventually(|| async {
         let mut all = 0;

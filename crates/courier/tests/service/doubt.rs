@@ -9,7 +9,7 @@ use crate::agency::{self, Reply};
 use crate::harness::*;
 
 /// Repeats harm; `queryable` tells whether it can be asked.
-fn harmed(destination: Destination, queryable: bool) -> Destination {
+pub(crate) fn harmed(destination: Destination, queryable: bool) -> Destination {
     Destination {
         timeout: Duration::from_millis(300),
         terms: Terms {
@@ -21,11 +21,11 @@ fn harmed(destination: Destination, queryable: bool) -> Destination {
     }
 }
 
-fn unknown(kind: &OutcomeKind) -> bool {
+pub(crate) fn unknown(kind: &OutcomeKind) -> bool {
     matches!(kind, OutcomeKind::Unknown { .. })
 }
 
-fn settled(kind: &OutcomeKind) -> bool {
+pub(crate) fn settled(kind: &OutcomeKind) -> bool {
     matches!(kind, OutcomeKind::Settled { .. })
 }
 

@@ -90,6 +90,14 @@ pub struct SettleOrder {
     #[prost(bool, tag = "2")]
     pub arrived: bool,
 }
+/// An event of the agency that a step was delivered to tells that it has the delivery: type word `prove`.
+/// The record is the router's; its `reason` names the event.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProveOrder {
+    /// The delivery's id.
+    #[prost(string, tag = "1")]
+    pub delivery: ::prost::alloc::string::String,
+}
 /// A dead letter is given up: type word `discard`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DiscardOrder {

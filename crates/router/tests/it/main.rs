@@ -5,6 +5,7 @@
 mod boundaries;
 mod bundle;
 mod holds;
+mod proofs;
 mod properties;
 mod replay;
 mod start;

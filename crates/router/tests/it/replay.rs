@@ -128,22 +128,46 @@ async fn outgoing(world: &World) -> [Vec<Record>; 2] {
 /// O8, and the promise P8: rebuilt from the log alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_batches_and_restarts_give_the_same_bytes() {
+    let [deliveries, _] = same_in_any_batches(built_in()).await;
+    assert_eq!(deliveries.len(), 4 * DOSSIERS);
+}
+
+/// D14: where repeats harm, what later events prove is among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn d14_other_batches_and_restarts_give_the_same_proofs() {
+    let mut plan = built_in();
+    let mut routes = (*plan.routes).clone();
+    for destination in plan.routes.destinations() {
+        let mut harmed = destination.clone();
+        harmed.agency = "justice".parse().unwrap();
+        harmed.terms.idempotent = false;
+        routes = routes.with_destination(&harmed);
+    }
+    plan.routes = Arc::new(routes);
+    let [deliveries, _] = same_in_any_batches(plan).await;
+    let is_proof = |record: &&Record| record.header("type").is_some_and(proto::is_order);
+    let proofs = deliveries.iter().filter(is_proof).count();
+    assert!(proofs > DOSSIERS, "{proofs}");
+    assert_eq!(deliveries.len(), 4 * DOSSIERS + proofs);
+}
+
+async fn same_in_any_batches(plan: Plan) -> [Vec<Record>; 2] {
     let whole = world().await;
     append(&whole.log, records()).await;
-    run(&whole.log, &whole.store, 1_000).await;
+    run_with(&whole.log, &whole.store, 1_000, plan.clone()).await;
     let expected = outgoing(&whole).await;
-    assert_eq!(expected[0].len(), 4 * DOSSIERS);
 
     for size in [1, 2, 7, 31] {
         let parts = world().await;
         let records = records();
         let (first, second) = records.split_at(records.len() / 2);
         append(&parts.log, first.to_vec()).await;
-        run(&parts.log, &parts.store, size).await;
+        run_with(&parts.log, &parts.store, size, plan.clone()).await;
         append(&parts.log, second.to_vec()).await;
-        run(&parts.log, &parts.store, size).await;
+        run_with(&parts.log, &parts.store, size, plan.clone()).await;
         assert_eq!(outgoing(&parts).await, expected, "batches of {size}");
     }
+    expected
 }
 
 #[tokio::test(flavor = "multi_thread")]
