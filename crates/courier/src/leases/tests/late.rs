@@ -149,6 +149,7 @@ async fn with_a_delivery(world: &World) -> Vec<Store> {
         Value::Null,
         0,
         0,
+        Value::Null,
     ];
     let insert = Op::Insert {
         table: &DELIVERIES,
