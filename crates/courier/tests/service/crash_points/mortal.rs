@@ -110,10 +110,17 @@ impl Life {
 
 // === impl Mortal ===
 
+/// The state of a claimed delivery, in the column behind the key.
+const CLAIMED: i64 = 5;
+
 /// What a commit is for.
 fn purpose(write: &Write) -> &'static str {
-    let is_claim =
-        |op: &Op| matches!(op, Op::Update { columns, .. } if columns == &["state"].as_slice());
+    let is_claim = |op: &Op| match op {
+        Op::Update { columns, rows, .. } if columns.first() == Some(&"state") => {
+            rows.iter().any(|row| row.int(2).unwrap() == CLAIMED)
+        }
+        _ => false,
+    };
     match write.fence.group {
         "courier-verdicts" if !write.outbox.is_empty() => "a verdict",
         "courier-verdicts" if write.ops.iter().any(is_claim) => "a claim",
