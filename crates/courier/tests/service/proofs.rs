@@ -69,6 +69,15 @@ async fn proved(world: &World, dossier: &str) {
     eventually(|| async { row(world, dossier).await.1.map(drop) }).await;
 }
 
+/// One delivery whose attempt is under way when the event is read.
+async fn prove_while_under_way(world: &World) {
+    let one = delivery("d-1", "a", "justice");
+    world.append([one.clone()]).await;
+    claimed(world, "d-1").await;
+    prove(world, &one, "e-1").await;
+    proved(world, "d-1").await;
+}
+
 /// Whether each settlement is one of an arrival, and why.
 fn settlements(outcomes: &[domain::Outcome]) -> Vec<(bool, String)> {
     let settled = outcomes.iter().filter_map(|outcome| match &outcome.kind {
@@ -138,11 +147,7 @@ async fn d14_an_event_before_the_time_out_settles_it_then() {
     })
     .await;
     let courier = world.courier(vec![patient(address)]).await;
-    let one = delivery("d-1", "a", "justice");
-    world.append([one.clone()]).await;
-    claimed(&world, "d-1").await;
-    prove(&world, &one, "e-1").await;
-    proved(&world, "d-1").await;
+    prove_while_under_way(&world).await;
     assert_eq!(world.outcomes().await, [], "the attempt is under way");
     end.send(()).unwrap();
 
@@ -273,11 +278,7 @@ async fn d14_an_event_during_a_refused_attempt_settles_no_later_one() {
     })
     .await;
     let courier = world.courier(vec![patient(address)]).await;
-    let one = delivery("d-1", "a", "justice");
-    world.append([one.clone()]).await;
-    claimed(&world, "d-1").await;
-    prove(&world, &one, "e-1").await;
-    proved(&world, "d-1").await;
+    prove_while_under_way(&world).await;
     answer.send(()).unwrap();
 
     world.outcomes_with(1, unknown).await;

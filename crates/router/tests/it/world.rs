@@ -17,6 +17,35 @@ static PLAN: LazyLock<Plan> = LazyLock::new(|| {
     plan_of(RouteSet::built_in(&calendars).unwrap(), calendars)
 });
 
+/// Two steps in a row, of justice and of police.
+pub(crate) const ROUTE: &str = r#"route: birth
+title: { vi: Khai sinh, en: Birth }
+procedures: ["3.000722"]
+valid: { from: 2026-09-01 }
+boundary: { policy: province, legal_basis: Decree 118/2025 }
+calendar: national-office
+within: 4 working days
+legal_basis: Decree 301/2026
+steps:
+  - id: civil-status
+    agency: justice
+    unit: competent
+    task: { vi: Đăng ký, en: Register }
+    within: same day
+    product: { vi: Giấy khai sinh, en: Certificate }
+    responsible: { vi: Công chức, en: Officer }
+    legal_basis: Decree 63/2024
+  - id: residence
+    after: [civil-status]
+    agency: police
+    unit: competent
+    task: { vi: Đăng ký, en: Register }
+    within: 2 working days
+    product: { vi: Thông báo, en: Notice }
+    responsible: { vi: Công an, en: Police }
+    legal_basis: Decree 63/2024
+"#;
+
 /// The plan of `deploy`.
 pub(crate) fn built_in() -> Plan {
     PLAN.clone()
