@@ -48,6 +48,7 @@ impl Couriers {
 
     /// Kills one and starts another in its place, stops one for longer than its lease, or starts one
     /// more; answers what was done.
+    /// The one that the house asks is killed and stopped like the others, but never taken away.
     async fn disturb(&mut self, house: &House, chance: &mut StdRng) -> &'static str {
         let place = chance.random_range(0..self.alive.len());
         match chance.random_range(0..3) {
@@ -71,8 +72,12 @@ impl Couriers {
                 "joined"
             }
             _ => {
-                let place = 1 + place % (self.alive.len() - 1);
-                let (_, mut child) = self.alive.swap_remove(place);
+                let asked = self
+                    .alive
+                    .iter()
+                    .position(|(listen, _)| *listen == house.site.courier);
+                let place = place + usize::from(asked == Some(place));
+                let (_, mut child) = self.alive.swap_remove(place % self.alive.len());
                 child.signal("KILL").await;
                 self.said
                     .extend(child.ended().await.1.lines().map(str::to_owned));
