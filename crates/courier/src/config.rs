@@ -29,6 +29,9 @@ pub struct Config {
     /// Payloads of waiting deliveries that are kept in memory, in bytes over all lanes; the others
     /// are read from the store again when their turn comes.
     pub cached_bytes: usize,
+    /// Where one courier has the store: a payload that is in memory and in the log, but not in the store, is
+    /// stored after this time, at most twice as long. The log must keep records for longer.
+    pub stored_after: Duration,
     /// No attempt is given up earlier than this in real time, however fast the clock runs.
     pub shortest_timeout: Duration,
     /// How long, in real time, a stop waits for the answers to attempts in flight.
@@ -125,7 +128,8 @@ impl Config {
             rest_after: 5,
             first_rest: Duration::from_secs(1),
             longest_rest: Duration::from_secs(60),
-            cached_bytes: 16 << 20,
+            cached_bytes: 32 << 20,
+            stored_after: Duration::from_secs(10),
             shortest_timeout: Duration::from_millis(200),
             last_answers: Duration::from_secs(5),
             name: "courier".to_owned(),

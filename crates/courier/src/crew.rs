@@ -16,6 +16,7 @@
 
 mod follow;
 mod intake;
+mod payloads;
 mod workplace;
 
 use std::collections::BTreeMap;
@@ -70,6 +71,7 @@ struct AtWork {
 pub(crate) enum Fault {
     TakeOver(CommitError),
     Read(ReadError),
+    Log(log::ReadError),
 }
 
 /// The name under which the health shows whether lanes can be read.
@@ -194,7 +196,11 @@ impl Crew {
         let mut epoch = None;
         if !intake.is_empty() {
             let taken = start.take_over(self.follow.store(), GROUP).await;
-            epoch = Some(taken.map_err(Fault::TakeOver)?);
+            let taken = taken.map_err(Fault::TakeOver)?;
+            if !self.follow.is_shared() {
+                self.reading.payloads(start, taken).store().await?;
+            }
+            epoch = Some(taken);
             // All that was read under another epoch is in the store.
             self.catch_up(start).await?;
             self.follow.lanes().set_intake(true);
@@ -372,6 +378,7 @@ impl Fault {
         match self {
             Self::TakeOver(error) => error.is_transient(),
             Self::Read(error) => error.is_transient(),
+            Self::Log(error) => error.is_transient(),
         }
     }
 }
@@ -381,6 +388,7 @@ impl From<Fault> for Error {
         match fault {
             Fault::TakeOver(error) => Self::TakeOver(error),
             Fault::Read(error) => Self::Read(error),
+            Fault::Log(error) => Self::Log(error),
         }
     }
 }
@@ -390,6 +398,7 @@ impl From<Fault> for StartError {
         match fault {
             Fault::TakeOver(error) => Self::TakeOver(error),
             Fault::Read(error) => Self::Read(error),
+            Fault::Log(error) => Self::Log(error),
         }
     }
 }

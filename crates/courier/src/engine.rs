@@ -26,11 +26,13 @@ use crate::entry::{Entry, Millis, Place};
 use crate::lane::{Change, Forecast, Kept, Lane, Ruling};
 use crate::leases::Lease;
 use crate::link::{Answered, Asker, Job, Known};
-use crate::payload::{Budget, Payload};
+use crate::payload::{Budget, Payload, Resting};
 use crate::sidelines::Sidelines;
 use crate::telemetry::{self, LaneMeter};
 use crate::verdicts::{self, Backlog, Batch, Report, Verdict};
 use crate::view::LaneView;
+
+use payloads::Leaving;
 
 /// What reaches a lane from outside.
 pub(crate) enum Input {
@@ -73,7 +75,9 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) budget: Budget,
+    pub(crate) resting: Resting,
     pub(crate) verdicts: verdicts::Sender,
+    pub(crate) stored_after: Duration,
     pub(crate) last_answers: Duration,
 }
 
@@ -103,6 +107,7 @@ pub(crate) struct Engine {
     proofs: BTreeMap<DeliveryId, String>,
     /// Of those in flight, and of as many others as the budget allows.
     payloads: HashMap<DeliveryId, Payload>,
+    leaving: Leaving,
     kept: Kept,
     meter: LaneMeter,
     /// Nothing is taken before: the store could not be read.
@@ -140,6 +145,7 @@ impl Engine {
             interrupted: Vec::new(),
             proofs: BTreeMap::new(),
             payloads: HashMap::new(),
+            leaving: Leaving::default(),
             kept: Kept::default(),
             quiet_until: None,
         }
@@ -160,6 +166,7 @@ impl Engine {
             self.take_in(input);
         }
         loop {
+            self.store_leaving().await;
             self.dispatch().await?;
             let clock = self.shared.clock.clone();
             let next = self.lane.next_wake(self.now()).filter(|_| !self.is_full);
@@ -185,10 +192,12 @@ impl Engine {
                     self.learned(id, known).await;
                 }
                 () = backlog.written(), if self.is_full => {}
+                () = at(self.leaving.look_at) => self.look_for_waiting(),
                 () = wake => {}
             }
         }
         let _ = timeout(self.shared.last_answers, self.finish()).await;
+        self.put_all_away().await;
         if self.lease.is_shared() {
             self.settle_reports().await;
         }
@@ -241,10 +250,15 @@ impl Engine {
             Input::Arrived(arrivals) => {
                 let now = self.now();
                 let rests = self.lane.hold(now).is_some_and(|hold| hold.is_rest());
+                if rests != std::mem::replace(&mut self.leaving.rests, rests) {
+                    self.shared.resting.set(&self.bound.destination.id, rests);
+                }
                 for Arrival { entry, payload } in arrivals {
                     self.lane.add(entry, now);
-                    if let Some(payload) = payload.filter(|_| !rests) {
-                        self.payloads.insert(entry.id, payload);
+                    match payload {
+                        Some(payload) if rests => self.put_away(entry.place, payload),
+                        Some(payload) => self.take_payload(entry.id, payload),
+                        None => {}
                     }
                 }
             }
@@ -356,9 +370,8 @@ impl Engine {
 
     async fn settle(&mut self, answered: impl Iterator<Item = Answered>) {
         let now = self.now();
-        let reports: Vec<Report> = answered
-            .filter_map(|answered| self.settle_one(answered, now))
-            .collect();
+        let mut reports = Vec::new();
+        answered.for_each(|answered| self.settle_one(answered, now, &mut reports));
         if !reports.is_empty() {
             // Without a writer the process is about to end, and the next one sends again.
             self.report(reports).await;
@@ -366,7 +379,7 @@ impl Engine {
         self.keep().await;
     }
 
-    fn settle_one(&mut self, answered: Answered, now: Millis) -> Option<Report> {
+    fn settle_one(&mut self, answered: Answered, now: Millis, reports: &mut Vec<Report>) {
         let Answered {
             id,
             started_at,
@@ -374,12 +387,17 @@ impl Engine {
             answer,
         } = answered;
         let real = self.shared.clock.real(took);
-        let settled = self.lane.answered(id, &answer, real, now)?;
+        let Some(settled) = self.lane.answered(id, &answer, real, now) else {
+            return;
+        };
         self.meter.attempted(answer.class, took);
-        let payload = self
+        let mut payload = self
             .payloads
             .remove(&id)
             .expect("those in flight have their payload");
+        if settled.ruling != Ruling::Delivered {
+            reports.extend(payload.store_at(settled.entry.place));
+        }
         let verdict = Verdict {
             about: self.about_one(settled.entry, &payload),
             attempt: Attempt {
@@ -400,7 +418,7 @@ impl Engine {
         if let Some(change) = settled.change {
             self.changed(change);
         }
-        Some(Report::Verdict(verdict))
+        reports.push(Report::Verdict(verdict));
     }
 
     fn changed(&mut self, change: Change) {
@@ -411,10 +429,7 @@ impl Engine {
         self.meter.changed(change, &reason.unwrap_or_default());
         if change == Change::Opened {
             // The others need the memory more.
-            let line = self.lane.line();
-            self.payloads
-                .retain(|id, _| line.standing(*id) == Some(crate::lane::Standing::InFlight));
-            self.payloads.shrink_to_fit();
+            self.put_waiting_away();
         }
     }
 
@@ -428,6 +443,13 @@ impl Engine {
         let destination = self.bound.destination.id.clone();
         let report = vec![Report::Kept { destination, kept }];
         self.report(report).await;
+    }
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => pending().await,
     }
 }
 

@@ -24,6 +24,9 @@ pub enum StartError {
     /// What is undelivered cannot be read.
     #[error("cannot read the undelivered deliveries")]
     Read(#[from] ReadError),
+    /// Payloads that the log alone has cannot be read.
+    #[error("cannot read undelivered deliveries from the log")]
+    Log(#[from] log::ReadError),
 }
 
 /// Why the courier stopped working. None of these loses anything: the next start goes on from the
@@ -42,6 +45,9 @@ pub enum Error {
     /// Undelivered deliveries cannot be read any more.
     #[error("undelivered deliveries cannot be read")]
     Read(#[source] ReadError),
+    /// Payloads that the log alone has cannot be read.
+    #[error("undelivered deliveries cannot be read from the log")]
+    Log(#[source] log::ReadError),
     /// The group cannot be taken over.
     #[error("the deliveries topic cannot be taken over")]
     TakeOver(#[source] CommitError),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use consumer::{Decision, Fold, Fresh, Unreadable};
-use domain::DestinationId;
+use domain::{Delivery, DestinationId};
 use log::Topic;
 use proto::DELIVERY_TYPE;
 use runtime::Tasks;
@@ -20,7 +20,7 @@ use crate::entry::{Millis, Place};
 use crate::lanes::Lanes;
 use crate::news;
 use crate::orders::{Book, Gate, News, Received};
-use crate::payload::{Budget, Payload};
+use crate::payload::{Budget, Payload, Resting};
 use crate::sidelines::{Rules, Sidelines};
 use crate::stored::Stored;
 use crate::tables::{DELIVERIES, State, new_entry, new_row};
@@ -36,6 +36,7 @@ const LATER: Duration = Duration::from_secs(2);
 pub(crate) struct Deliveries {
     lanes: Lanes,
     budget: Budget,
+    resting: Resting,
     store: Store,
     tasks: Tasks,
     gate: Gate,
@@ -58,6 +59,7 @@ impl Deliveries {
         Self {
             lanes: reading.lanes.clone(),
             budget: reading.budget.clone(),
+            resting: reading.resting.clone(),
             store: reading.store.clone(),
             tasks: reading.tasks.clone(),
             gate: reading.gate.clone(),
@@ -81,16 +83,26 @@ impl Deliveries {
         };
         let appended_at = Millis::from(stored.appended_at);
         let payload = Payload::cached(&self.budget, &body, &delivery, appended_at);
+        let (payload, stored) = match payload {
+            Some(payload) if self.may_go_soon(&delivery) => (Some(payload.unstored()), None),
+            payload => (payload, Some(body)),
+        };
+        let row = new_row(place, &delivery, appended_at, stored);
         let arrival = Arrival {
             entry: new_entry(place, &delivery),
             payload,
         };
-        let row = new_row(place, &delivery, appended_at, body);
         self.arriving
             .entry(delivery.destination)
             .or_default()
             .push(arrival);
         Ok(row)
+    }
+
+    /// Whether its payload is likely not to be needed again: see [`crate::payload`].
+    fn may_go_soon(&self, delivery: &Delivery) -> bool {
+        let lane = &delivery.destination;
+        !self.is_shared && self.gate.destinations.contains(lane) && !self.resting.contains(lane)
     }
 
     async fn obey(
@@ -153,11 +165,12 @@ impl Deliveries {
     fn look_again(&mut self) {
         let news = std::mem::take(&mut self.news);
         let arriving = std::mem::take(&mut self.arriving);
-        let arrivals = arriving.values().chain(news.arriving.values()).flatten();
-        let places: Vec<Place> = arrivals.map(|arrival| arrival.entry.place).collect();
+        let arrivals = arriving.into_values().chain(news.arriving.into_values());
+        let by_place = |arrival: Arrival| (arrival.entry.place, arrival.payload);
+        let arrivals: BTreeMap<Place, _> = arrivals.flatten().map(by_place).collect();
         let changed = news.places;
         let has_orders = !news.controls.is_empty() || news.sidelines.is_some();
-        if places.is_empty() && changed.is_empty() && !has_orders {
+        if arrivals.is_empty() && changed.is_empty() && !has_orders {
             return;
         }
         let (store, lanes, stop) = (
@@ -169,7 +182,7 @@ impl Deliveries {
         self.tasks.spawn_brief(async move {
             let look = async {
                 sleep(LATER).await;
-                give_pending(&store, &lanes, &places).await;
+                give_pending(&store, &lanes, arrivals).await;
                 give_changed(&store, &lanes, &changed).await;
                 if has_orders && let Some(orders) = again(|| ordered(&store)).await {
                     give_orders(orders, &lanes, &destinations);
@@ -261,14 +274,19 @@ impl Fold for Deliveries {
 }
 
 /// Gives the lanes those of the places that are there and pending; lanes know what they have.
-async fn give_pending(store: &Store, lanes: &Lanes, places: &[Place]) {
-    let rows = again(move || Stored::at(store, places)).await;
+async fn give_pending(
+    store: &Store,
+    lanes: &Lanes,
+    mut payloads: BTreeMap<Place, Option<Payload>>,
+) {
+    let places: Vec<Place> = payloads.keys().copied().collect();
+    let rows = again(|| Stored::at(store, &places)).await;
     let rows = rows.unwrap_or_default().into_iter();
     for row in rows.filter(|row| row.state == State::Pending) {
         if let Ok(destination) = row.destination.parse() {
             let arrival = Arrival {
                 entry: row.entry,
-                payload: None,
+                payload: payloads.remove(&row.entry.place).flatten(),
             };
             lanes.give(&destination, Input::Arrived(vec![arrival]));
         }

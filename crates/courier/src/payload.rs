@@ -1,12 +1,19 @@
 //! Payloads in memory: as many as a byte budget over all lanes allows.
+//!
+//! Most deliveries arrive at their first attempt, and their payloads are never read again. So where one
+//! courier has the store, a payload that fits into memory is not stored with its delivery: the log has it
+//! as well. It is stored when its first attempt fails, when it has waited for a while, and when its lane
+//! rests; what a kill leaves in the log alone is stored by the next start.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use domain::{Delivery, DossierKey, StepId};
+use domain::{Delivery, DestinationId, DossierKey, StepId};
 
-use crate::entry::Millis;
+use crate::entry::{Millis, Place};
+use crate::verdicts::Report;
 
 /// What an attempt needs of a delivery besides its entry.
 #[derive(Debug)]
@@ -16,12 +23,20 @@ pub(crate) struct Payload {
     pub(crate) dossier: DossierKey,
     pub(crate) step: StepId,
     pub(crate) appended_at: Millis,
+    /// Whether the delivery's row has it, or is about to; otherwise the log alone does.
+    pub(crate) is_stored: bool,
+    /// Whether a look has found it waiting.
+    pub(crate) has_waited: bool,
     share: Option<Share>,
 }
 
 /// The bytes that all lanes together may keep for later.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget(Arc<AtomicUsize>);
+
+/// The lanes of this process that rest: what comes for them is stored at once, for its turn is not near.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resting(Arc<Mutex<BTreeSet<DestinationId>>>);
 
 #[derive(Debug)]
 struct Share {
@@ -42,13 +57,28 @@ impl Payload {
             dossier: delivery.dossier.clone(),
             step: delivery.step.clone(),
             appended_at,
+            is_stored: true,
+            has_waited: false,
             share: None,
         }
+    }
+
+    /// The same, left to the log for now.
+    pub(crate) fn unstored(mut self) -> Self {
+        self.is_stored = false;
+        self
     }
 
     /// Whether it may stay in memory although it is not in flight.
     pub(crate) fn may_wait(&self) -> bool {
         self.share.is_some()
+    }
+
+    /// The report that stores it, unless that is done.
+    pub(crate) fn store_at(&mut self, place: Place) -> Option<Report> {
+        let is_stored = std::mem::replace(&mut self.is_stored, true);
+        let body = self.body.clone();
+        (!is_stored).then_some(Report::Payload { place, body })
     }
 
     /// A payload that may wait for its turn; `None` when the budget is used up.
@@ -90,6 +120,27 @@ impl Budget {
     pub(crate) fn has_room(&self) -> bool {
         const WORTH_IT: usize = 1 << 20;
         self.0.load(Ordering::Relaxed) > WORTH_IT
+    }
+}
+
+// === impl Resting ===
+
+impl Resting {
+    pub(crate) fn contains(&self, lane: &DestinationId) -> bool {
+        self.lanes().contains(lane)
+    }
+
+    pub(crate) fn set(&self, lane: &DestinationId, rests: bool) {
+        let mut lanes = self.lanes();
+        if rests {
+            lanes.insert(lane.clone());
+        } else {
+            lanes.remove(lane);
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, BTreeSet<DestinationId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

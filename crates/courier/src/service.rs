@@ -22,7 +22,7 @@ use crate::lanes::Lanes;
 use crate::leases::{self, INTAKE, Leases, Member, Owners};
 use crate::link::{Ways, pull::Shelves};
 use crate::orders::Gate;
-use crate::payload::Budget;
+use crate::payload::{Budget, Resting};
 use crate::pull_service::{self, PullApi, Pulls};
 use crate::verdicts::{self, Ground, Verdicts};
 use crate::{Error, StartError, tables, telemetry};
@@ -75,7 +75,9 @@ impl Service {
             store: store.clone(),
             clock: clock.clone(),
             budget: Budget::new(config.cached_bytes),
+            resting: Resting::default(),
             verdicts: verdict_sender,
+            stored_after: config.stored_after,
             last_answers: config.last_answers,
         };
         let (number, shortest) = (number_of_this_start(), config.shortest_timeout);
@@ -92,6 +94,7 @@ impl Service {
         let reading = Reading {
             lanes: lanes.clone(),
             budget: shared.budget.clone(),
+            resting: shared.resting.clone(),
             log: log.clone(),
             store: store.clone(),
             clock: clock.clone(),

@@ -215,6 +215,8 @@ pub(crate) const DELIVERED: &[&str] = &[
     "took",
     "payload",
 ];
+/// What storing a payload sets that the log alone had.
+pub(crate) const PAYLOAD: &[&str] = &["payload"];
 /// What a failed attempt sets.
 pub(crate) const FAILED: &[&str] = &[
     "state",
@@ -280,12 +282,12 @@ const UNDELIVERED_KINDS: &[Kind] = &[
     Kind::Text,
 ];
 
-/// The row of a new delivery.
+/// The row of a new delivery; without its payload while the log has that, see [`crate::payload`].
 pub(crate) fn new_row(
     place: Place,
     delivery: &Delivery,
     appended_at: Millis,
-    payload: Bytes,
+    payload: Option<Bytes>,
 ) -> Row {
     row![
         place.partition,
@@ -304,7 +306,7 @@ pub(crate) fn new_row(
         Value::Null,
         Value::Null,
         Value::Null,
-        payload,
+        payload.map_or(Value::Null, Value::from),
         Marks::of(delivery).packed(),
         0,
         Value::Null,
@@ -352,6 +354,21 @@ pub(crate) async fn undelivered_in(
     let params = [partition.into(), after.into(), last.into()];
     let rows = store.query(sql, params, UNDELIVERED_KINDS).await?;
     rows.iter().map(read_undelivered).collect()
+}
+
+/// The next page behind a place of undelivered ones whose payload the log alone has.
+pub(crate) async fn unstored(
+    store: &Store,
+    after: Place,
+) -> Result<Vec<(Place, DeliveryId)>, ReadError> {
+    let sql = "select part, place, id from courier_deliveries where state <> 1 and state <> 4 \
+         and payload is null and (part > $1 or (part = $1 and place > $2)) \
+         order by part, place limit 500";
+    let params = [Value::from(after.partition), Value::from(after.offset)];
+    let kinds = &[Kind::Int, Kind::Int, Kind::Blob];
+    let rows = store.query(sql, params, kinds).await?;
+    let read = |row: &Row| Ok((place(row)?, DeliveryId::from(row.array(2)?)));
+    rows.iter().map(read).collect()
 }
 
 /// How the lanes stood when they last changed. What a newer version wrote and this one cannot read is

@@ -30,6 +30,7 @@ const NO_ATTEMPT_FITS: &str = "lienthong_courier_no_attempt_fits_total";
 const UNKNOWN: &str = "lienthong_courier_unknown_outcomes_total";
 const RESOLVED: &str = "lienthong_courier_unknown_outcomes_resolved_total";
 const RETRIED_WRITES: &str = "lienthong_courier_verdict_retries_total";
+const PAYLOADS_LOST: &str = "lienthong_courier_payloads_lost_total";
 const LATE: &str = "lienthong_courier_late_verdicts_total";
 const DEAD_OPEN: &str = "lienthong_dead_letters_open";
 const DEAD: &str = "lienthong_dead_letters_recorded_total";
@@ -107,6 +108,10 @@ fn describe_warnings() {
     describe_counter!(
         UNKNOWN,
         "Attempts of unknown outcome at destinations for which a repeat is not harmless"
+    );
+    describe_counter!(
+        PAYLOADS_LOST,
+        "Undelivered deliveries left out because their payload cannot be read; a person must look"
     );
     describe_counter!(RESOLVED, "Unknown outcomes that became known");
 }
@@ -324,8 +329,25 @@ pub(crate) fn read_again(destination: &DestinationId, error: &store::ReadError) 
     warn!(%destination, error = %ErrorChain(error), "payloads could not be read; trying again");
 }
 
+/// Payloads that a process left in the log are in the store.
+pub(crate) fn payloads_stored(number: usize) {
+    info!(number, "payloads of earlier runs are stored from the log");
+}
+
+/// Undelivered deliveries whose payload neither store nor log has; their lanes tell which.
+pub(crate) fn payloads_missing(number: usize) {
+    if number > 0 {
+        error!(
+            number,
+            "the log does not hold the payloads of undelivered deliveries any more; \
+             their rows are left as they are"
+        );
+    }
+}
+
 /// The store has no readable payload of an undelivered delivery.
 pub(crate) fn payload_lost(destination: &DestinationId, delivery: domain::DeliveryId) {
+    counter!(PAYLOADS_LOST, "destination" => destination.to_string()).increment(1);
     error!(%destination, %delivery, "the stored delivery cannot be read and is left out; see its row");
 }
 

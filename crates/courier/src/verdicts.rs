@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use consumer::{Outbox, Publisher, Start};
 use domain::{Attempt, DestinationId, DossierKey, StepId};
 use jiff::Timestamp;
@@ -46,6 +47,13 @@ pub(crate) use outcomes::outcome_record;
 pub(crate) enum Report {
     /// An attempt has ended.
     Verdict(Verdict),
+    /// The payload of one whose row has none so far.
+    Payload {
+        /// Where the delivery stands.
+        place: Place,
+        /// The encoded message.
+        body: Bytes,
+    },
     /// These are about to be sent to a destination for which a repeat is not harmless.
     Claimed {
         /// Where they stand.
@@ -342,7 +350,7 @@ impl Writer {
                 Report::Claimed { done, .. } | Report::Settled { done } => {
                     let _ = done.send(());
                 }
-                Report::Kept { .. } => {}
+                Report::Kept { .. } | Report::Payload { .. } => {}
             }
         }
         ended.count();

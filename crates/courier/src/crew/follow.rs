@@ -32,7 +32,7 @@ pub(crate) struct Follow {
 
 type Found = BTreeMap<DestinationId, Vec<Input>>;
 
-const START: Place = Place {
+pub(super) const START: Place = Place {
     partition: -1,
     offset: -1,
 };

@@ -3,27 +3,29 @@
 use std::future::pending;
 use std::sync::Arc;
 
-use consumer::{Consumer, Options};
+use consumer::{Consumer, Options, Start};
 use log::Log;
 use runtime::{Clock, Health, Tasks};
-use store::Store;
+use store::{Fence, Store};
 use tokio::select;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use super::payloads::Payloads;
 use crate::Error;
-use crate::fold::Deliveries;
+use crate::fold::{Deliveries, GROUP};
 use crate::jobs::Runner;
 use crate::lanes::Lanes;
 use crate::orders::Gate;
-use crate::payload::Budget;
+use crate::payload::{Budget, Resting};
 use crate::verdicts::Flow;
 
 /// What reading needs.
 pub(crate) struct Reading {
     pub(crate) lanes: Lanes,
     pub(crate) budget: Budget,
+    pub(crate) resting: Resting,
     pub(crate) log: Log,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
@@ -49,6 +51,21 @@ pub(crate) type Ended = Result<(), Error>;
 // === impl Reading ===
 
 impl Reading {
+    /// What the owner of the group must do before lanes begin.
+    pub(super) fn payloads<'a>(&'a self, start: &'a Start, epoch: i64) -> Payloads<'a> {
+        Payloads {
+            start,
+            log: &self.log,
+            store: &self.store,
+            clock: &self.clock,
+            fence: Fence {
+                group: GROUP,
+                epoch,
+                moves: Vec::new(),
+            },
+        }
+    }
+
     pub(crate) fn begin(&self, epoch: i64) -> Intake {
         let jobs = Arc::new(Notify::new());
         let fold = Deliveries::new(self, jobs.clone());

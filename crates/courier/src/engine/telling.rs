@@ -191,9 +191,7 @@ impl Engine {
             }
         }
         for places in missing.chunks(READ_AHEAD) {
-            let rows = Stored::at(&self.shared.store, places)
-                .await
-                .unwrap_or_default();
+            let rows = self.rows(places).await.unwrap_or_default();
             for row in rows {
                 let entry = entries.iter().find(|entry| entry.id == row.entry.id);
                 if let Some((entry, payload)) = entry.zip(unbudgeted(row)) {

@@ -84,7 +84,8 @@ impl Late {
         self.0.iter().flat_map(|batch| {
             let verdicts = batch.reports.iter().filter_map(|report| match report {
                 Report::Verdict(verdict) => Some(verdict),
-                Report::Claimed { .. }
+                Report::Payload { .. }
+                | Report::Claimed { .. }
                 | Report::Resolved { .. }
                 | Report::Alarm { .. }
                 | Report::Kept { .. }

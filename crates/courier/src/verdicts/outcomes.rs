@@ -38,7 +38,10 @@ pub(super) fn of(report: &Report) -> Option<Record> {
             let level = percent.to_string();
             Some(record(about, "budget-used", &level, at.timestamp(), kind))
         }
-        Report::Claimed { .. } | Report::Kept { .. } | Report::Settled { .. } => None,
+        Report::Payload { .. }
+        | Report::Claimed { .. }
+        | Report::Kept { .. }
+        | Report::Settled { .. } => None,
     }
 }
 

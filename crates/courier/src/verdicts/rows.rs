@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use domain::Attempt;
 use store::{Op, Row, Value, row};
 
@@ -10,7 +11,7 @@ use super::{About, Report, Verdict};
 use crate::entry::Place;
 use crate::lane::{Kept, Ruling};
 use crate::tables::{
-    ALARMED, ATTEMPTS, CLAIMED, DELIVERED, DELIVERIES, FAILED, LANE_STATES, State,
+    ALARMED, ATTEMPTS, CLAIMED, DELIVERED, DELIVERIES, FAILED, LANE_STATES, PAYLOAD, State,
 };
 
 /// How the row of a delivery changes.
@@ -24,7 +25,7 @@ enum Change<'a> {
 pub(super) fn ops<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Vec<Op> {
     let (mut last, mut resolved) = (BTreeMap::new(), BTreeMap::new());
     let (mut attempts, mut alarms) = (Vec::new(), BTreeMap::new());
-    let mut kept = BTreeMap::new();
+    let (mut kept, mut payloads) = (BTreeMap::new(), BTreeMap::new());
     for report in reports {
         match report {
             Report::Verdict(verdict) => {
@@ -32,6 +33,9 @@ pub(super) fn ops<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Vec<Op> 
                 if verdict.ruling != Ruling::Delivered {
                     attempts.push(attempt_row(verdict));
                 }
+            }
+            Report::Payload { place, body } => {
+                payloads.insert(*place, body);
             }
             Report::Claimed { places, .. } => {
                 last.extend(places.iter().map(|place| (*place, Change::Claimed)));
@@ -51,7 +55,11 @@ pub(super) fn ops<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Vec<Op> 
             Report::Settled { .. } => {}
         }
     }
-    let mut ops = changes(last);
+    let mut ops = Vec::new();
+    let payloads = payloads.into_iter().map(payload_row).collect();
+    push_update(&mut ops, PAYLOAD, payloads);
+    // Behind the payloads: a delivered one needs none any more.
+    push_changes(&mut ops, last);
     // A lane goes on with a delivery only after it knows what became of the resolution.
     ops.extend(resolved.into_iter().map(resolution));
     let alarm =
@@ -72,7 +80,7 @@ pub(super) fn ops<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Vec<Op> 
     ops
 }
 
-fn changes(last: BTreeMap<Place, Change<'_>>) -> Vec<Op> {
+fn push_changes(ops: &mut Vec<Op>, last: BTreeMap<Place, Change<'_>>) {
     let (mut delivered, mut failed, mut claimed) = (Vec::new(), Vec::new(), Vec::new());
     for (place, change) in last {
         match change {
@@ -86,11 +94,13 @@ fn changes(last: BTreeMap<Place, Change<'_>>) -> Vec<Op> {
             }
         }
     }
-    let mut ops = Vec::new();
-    push_update(&mut ops, DELIVERED, delivered);
-    push_update(&mut ops, FAILED, failed);
-    push_update(&mut ops, CLAIMED, claimed);
-    ops
+    push_update(ops, DELIVERED, delivered);
+    push_update(ops, FAILED, failed);
+    push_update(ops, CLAIMED, claimed);
+}
+
+fn payload_row((place, body): (Place, &Bytes)) -> Row {
+    row![place.partition, place.offset, body.clone()]
 }
 
 /// Whoever settles an unknown outcome first is right: a person, or the lane here.

@@ -158,7 +158,12 @@ impl Backend for Flaky {
         params: Vec<Value>,
         kinds: Vec<Kind>,
     ) -> BoxFuture<'_, Result<Vec<Row>, ReadError>> {
-        if sql.contains("state <> 1") && self.fails("undelivered") {
+        let call = match &sql {
+            sql if sql.contains("payload is null") => "unstored",
+            sql if sql.contains("state <> 1") => "undelivered",
+            _ => "other",
+        };
+        if self.fails(call) {
             return Box::pin(async { Err(ReadError::Transient(scripted())) });
         }
         self.inner.query(sql, params, kinds)

@@ -27,7 +27,9 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     /// Of the agencies.
     pub(crate) tasks: Tasks,
-    scratch: TempDir,
+    config: store::Config,
+    /// Removed with it.
+    _scratch: TempDir,
 }
 
 /// A courier that can be stopped.
@@ -154,23 +156,24 @@ impl World {
         let now = Arc::new(move || log_clock.now());
         let embedded = log::Embedded::new(scratch.path().join("log"), now);
         let log = Log::open(log::Config::Embedded(embedded)).await.unwrap();
-        let store = Store::open(config).await.unwrap();
+        let store = Store::open(config.clone()).await.unwrap();
         Self {
             log,
             store,
             clock,
             tasks: Tasks::default(),
-            scratch,
+            config,
+            _scratch: scratch,
         }
     }
 
     /// Whether several couriers may have the store open.
     pub(crate) fn is_shared(&self) -> bool {
-        matches!(self.store_config(), store::Config::Postgres(_))
+        matches!(self.config, store::Config::Postgres(_))
     }
 
     pub(crate) fn store_config(&self) -> store::Config {
-        store_config(self.scratch.path())
+        self.config.clone()
     }
 
     pub(crate) async fn append(&self, deliveries: impl IntoIterator<Item = Delivery>) {
@@ -213,14 +216,18 @@ impl World {
         store: Store,
         destinations: Vec<Destination>,
     ) -> Result<Courier, courier::StartError> {
-        let calendars = Arc::new(Calendars::built_in().unwrap());
         let config = Config {
-            first_rest: Duration::from_millis(20),
-            longest_rest: Duration::from_millis(100),
             roots,
-            replies: crate::reading::rule_sets(),
-            ..Config::new(destinations, calendars)
+            ..config(destinations)
         };
+        self.start_with(config, store).await
+    }
+
+    pub(crate) async fn start_with(
+        &self,
+        config: Config,
+        store: Store,
+    ) -> Result<Courier, courier::StartError> {
         let (tasks, health) = (Tasks::default(), Health::default());
         let (log, clock) = (self.log.clone(), self.clock.clone());
         let handle = Service::start(config, log, store, clock, &tasks, health.clone()).await;
@@ -268,6 +275,16 @@ impl World {
             (count >= number).then_some(outcomes)
         })
         .await
+    }
+}
+
+/// Settings whose rests are short.
+pub(crate) fn config(destinations: Vec<Destination>) -> Config {
+    Config {
+        first_rest: Duration::from_millis(20),
+        longest_rest: Duration::from_millis(100),
+        replies: crate::reading::rule_sets(),
+        ..Config::new(destinations, Arc::new(Calendars::built_in().unwrap()))
     }
 }
 
