@@ -389,9 +389,9 @@ pub struct BenchCourierArgs {
     #[arg(long)]
     pub bare: bool,
     /// Only these parts.
-    #[arg(long, value_delimiter = ',', value_parser = ["throughput", "healthy", "parked", "move", "drain", "horizons"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["throughput", "healthy", "parked", "move", "drain", "intake", "horizons"])]
     pub only: Vec<String>,
-    /// How many pairs of runs tell what a faulty destination does to its neighbours.
+    /// How many pairs of runs tell what a fault does to its neighbours, and a release to the intake.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub pairs: u32,
     /// How long each run of a pair takes, in seconds.

@@ -32,9 +32,25 @@ struct Real {
 pub(crate) struct Child {
     process: tokio::process::Child,
     pub(crate) gateway: String,
+    pub(crate) courier: String,
     pub(crate) pid: u32,
     _scratch: Scratch,
 }
+
+/// The second destination, to which the work of [`DEAD`] goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Other<'a> {
+    pub(crate) endpoint: &'a str,
+    /// By contract.
+    pub(crate) per_second: Option<u64>,
+}
+
+/// What the second destination is called.
+pub(crate) const OTHER: &str = "bench-dead";
+const NOT_THERE: Other<'_> = Other {
+    endpoint: "grpc://127.0.0.1:1",
+    per_second: None,
+};
 
 /// A directory that goes away with its owner.
 pub(crate) struct Scratch(std::path::PathBuf);
@@ -118,18 +134,29 @@ impl Drop for Scratch {
 // === impl Child ===
 
 impl Child {
-    /// Starts the system with one agency at `inbox`, and waits until it takes events.
+    /// Starts the system with one agency at `inbox` and one that is not there, and waits until it takes
+    /// events.
     pub(crate) async fn start(
         backend: &Backend,
         run: &str,
         inbox: SocketAddr,
+    ) -> anyhow::Result<Self> {
+        Self::start_beside(backend, run, inbox, NOT_THERE).await
+    }
+
+    /// The same with the other agency somewhere else.
+    pub(crate) async fn start_beside(
+        backend: &Backend,
+        run: &str,
+        inbox: SocketAddr,
+        other: Other<'_>,
     ) -> anyhow::Result<Self> {
         let run = format!("bench_{run}_{}", std::process::id());
         let scratch = Scratch::new(&run)?;
         let ports = free_ports()?;
         let config = scratch.path().join("settings.toml");
         std::fs::write(&config, settings(backend, &run, scratch.path(), ports))?;
-        write_routes(scratch.path(), inbox)?;
+        write_routes(scratch.path(), inbox, other)?;
         let process = Command::new(std::env::current_exe()?)
             .arg("--config")
             .arg(&config)
@@ -142,10 +169,11 @@ impl Child {
         let pid = process
             .id()
             .context("the system under test ended at once")?;
-        let gateway = format!("127.0.0.1:{}", ports[0]);
+        let [gateway, _, courier, _] = ports.map(|port| format!("127.0.0.1:{port}"));
         let mut child = Self {
             process,
             gateway,
+            courier,
             pid,
             _scratch: scratch,
         };
@@ -196,7 +224,7 @@ fn settings(backend: &Backend, run: &str, dir: &Path, ports: [u16; 4]) -> String
     )
 }
 
-fn write_routes(dir: &Path, inbox: SocketAddr) -> anyhow::Result<()> {
+fn write_routes(dir: &Path, inbox: SocketAddr, other: Other<'_>) -> anyhow::Result<()> {
     let route = |name: &str, procedure: &str| {
         format!(
             "route: bench-{name}\ntitle: {{vi: Đo, en: Measure}}\nprocedures: [\"{procedure}\"]\n\
@@ -222,13 +250,17 @@ fn write_routes(dir: &Path, inbox: SocketAddr) -> anyhow::Result<()> {
         std::fs::create_dir_all(dir.join(folder))?;
         Ok(std::fs::write(dir.join(folder).join("bench.yaml"), text)?)
     };
-    let dead = "grpc://127.0.0.1:1";
+    let rate = other.per_second.map_or(String::new(), |number| {
+        format!("  rate: {{per_second: {number}}}\n")
+    });
     put(
         "routes",
         format!("{}---\n{}", route("quick", QUICK), route("dead", DEAD)),
     )?;
     put(
         "destinations",
-        destination("quick", &format!("grpc://{inbox}")) + &destination("dead", dead),
+        destination("quick", &format!("grpc://{inbox}"))
+            + &destination("dead", other.endpoint)
+            + &rate,
     )
 }

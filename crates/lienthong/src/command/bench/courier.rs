@@ -10,6 +10,7 @@ mod far;
 mod ground;
 mod healthy;
 mod horizons;
+mod intake;
 mod load;
 mod moves;
 mod parked;
@@ -27,7 +28,7 @@ use far::Far;
 use load::Load;
 use report::{Report, Row, Setting};
 
-use super::machine::Steal;
+use super::{child::Backend, machine::Steal};
 
 /// What every part needs to know.
 struct CourierBench {
@@ -52,6 +53,9 @@ struct CourierBench {
 
 const ROUNDS: u32 = 3;
 const NO_MOVES: &str = "move: lanes move between couriers that share a PostgreSQL schema; name one";
+
+const NO_INTAKE: &str =
+    "intake: a whole system is measured on the embedded log and SQLite, or on Kafka and PostgreSQL";
 
 /// Runs the command.
 ///
@@ -137,6 +141,13 @@ impl CourierBench {
             if wants("drain") {
                 figures.extend(drain::measure(self, far).await?);
             }
+            match (wants("intake"), self.backend()) {
+                (true, Some(backend)) => {
+                    figures.extend(intake::measure(self, &backend, far).await?);
+                }
+                (true, None) => skipped.push(NO_INTAKE.to_owned()),
+                (false, _) => {}
+            }
             if wants("healthy") {
                 figures.extend(healthy::measure(self, far).await?);
             }
@@ -180,6 +191,19 @@ impl CourierBench {
             first: 0,
             records: self.records,
             from: 0,
+        }
+    }
+
+    /// The same for a whole system in a process of its own.
+    fn backend(&self) -> Option<Backend> {
+        let Settings { log, store, .. } = &self.settings;
+        match (log.kind, store.kind) {
+            (LogKind::Embedded, StoreKind::Sqlite) => Some(Backend::embedded()),
+            (LogKind::Kafka, StoreKind::Postgres) => {
+                let (brokers, url) = (&log.kafka.brokers, &store.postgres.url);
+                Some(Backend::real(brokers, url, &self.settings))
+            }
+            (LogKind::Embedded, StoreKind::Postgres) | (LogKind::Kafka, StoreKind::Sqlite) => None,
         }
     }
 

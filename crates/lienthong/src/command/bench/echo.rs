@@ -13,7 +13,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use hdrhistogram::Histogram;
 use proto::v1::Event;
 use runtime::Tasks;
-use tokio::{sync::Semaphore, time};
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Request, Response, Status, Streaming,
@@ -23,6 +23,8 @@ use tonic::{
     transport::{Channel, Endpoint, Server},
 };
 use tonic_prost::ProstCodec;
+
+use super::latency::steady;
 
 const UNARY: &str = "/lienthong.bench.Echo/Unary";
 const STREAM: &str = "/lienthong.bench.Echo/Stream";
@@ -96,43 +98,12 @@ impl Echo {
         rate: u64,
         event: &Event,
         span: Duration,
-    ) -> Histogram<u64> {
-        let mut ticks = time::interval(Duration::from_secs(1) / u32::try_from(rate).unwrap_or(1));
-        ticks.set_missed_tick_behavior(time::MissedTickBehavior::Burst);
-        let count = rate * span.as_secs();
-        let results = Arc::new(std::sync::Mutex::new(Vec::with_capacity(count as usize)));
-        for _ in 0..count {
-            let due = ticks.tick().await;
-            let (channel, event, results) =
-                (self.channel.clone(), event.clone(), Arc::clone(&results));
-            self.tasks.spawn_brief(async move {
-                if call(channel, event).await.is_ok() {
-                    let micros = due.elapsed().as_micros() as u64;
-                    results
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .push(micros);
-                }
-            });
-        }
-        let all = || {
-            results
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .len() as u64
-        };
-        while all() < count {
-            time::sleep(Duration::from_millis(5)).await;
-        }
-        let mut histogram = super::latency::histogram();
-        for micros in results
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .iter()
-        {
-            histogram.saturating_record(*micros);
-        }
-        histogram
+    ) -> anyhow::Result<Histogram<u64>> {
+        steady(&self.tasks, rate, span, |_| {
+            let call = call(self.channel.clone(), event.clone());
+            async move { Ok(call.await?) }
+        })
+        .await
     }
 
     /// Messages a second over one bidirectional stream, one answer each.

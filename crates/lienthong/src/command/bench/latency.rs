@@ -1,5 +1,9 @@
-use std::time::{Duration, Instant};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
+use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
 use runtime::{Clock, Tasks};
 use simulator::{InstantInbox, Measure};
@@ -24,6 +28,31 @@ pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are valid")
 }
 
+/// Microseconds of calls that begin at a steady rate, from when each was due to its answer.
+pub(crate) async fn steady<F>(
+    tasks: &Tasks,
+    rate: u64,
+    span: Duration,
+    mut call: impl FnMut(u64) -> F,
+) -> anyhow::Result<Histogram<u64>>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let mut ticks = time::interval(Duration::from_secs(1) / u32::try_from(rate)?);
+    ticks.set_missed_tick_behavior(time::MissedTickBehavior::Burst);
+    let mut calls = Vec::new();
+    for number in 0..rate * span.as_secs() {
+        let due = ticks.tick().await;
+        let call = call(number);
+        calls.push(tasks.spawn_brief(async move { call.await.map(|()| due.elapsed()) }));
+    }
+    let mut histogram = histogram();
+    for took in try_join_all(calls).await? {
+        histogram.saturating_record(u64::try_from(took?.as_micros())?);
+    }
+    Ok(histogram)
+}
+
 /// 99th percentiles from publish to first attempt, in rounds that alternate with the bare echo; the best
 /// round counts, for one neighbour on the machine spoils a round.
 pub(crate) async fn measure(_bench: &Bench, backend: &Backend) -> anyhow::Result<Vec<Figure>> {
@@ -38,7 +67,7 @@ pub(crate) async fn measure(_bench: &Bench, backend: &Backend) -> anyhow::Result
     one_round(&child, &inbox, "warm", 2).await?;
     inbox.take_latencies();
     for round in 0..ROUNDS {
-        let base = echo.unary_latency(RATE, &sample, span).await;
+        let base = echo.unary_latency(RATE, &sample, span).await?;
         bare.push(base.value_at_quantile(0.99) as f64 / 1000.0);
         one_round(&child, &inbox, &format!("l{round}"), SECONDS).await?;
         let micros = inbox.take_latencies();

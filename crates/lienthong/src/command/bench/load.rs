@@ -26,6 +26,8 @@ pub(crate) const QUICK: &str = "9.000001";
 /// The procedure whose only step goes to an agency that is not there.
 pub(crate) const DEAD: &str = "9.000002";
 
+/// Over which as much as possible is published.
+pub(crate) const STREAMS: u64 = 4;
 const PAYLOAD: usize = 1024;
 
 /// An accepting event of a dossier of its own, with 1 KiB of payload.
@@ -104,6 +106,28 @@ impl Load {
             });
         }
         Ok(load)
+    }
+
+    /// Publishes `count` events as fast as they are accepted; all of them are when this returns.
+    pub(crate) async fn publish_all(
+        gateway: &str,
+        run: &str,
+        procedure: &'static str,
+        count: u64,
+    ) -> anyhow::Result<()> {
+        let tasks = Tasks::default();
+        let pace = Pace::Room(Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
+        let load = Self::start(gateway, run, procedure, STREAMS, count, pace, &tasks).await?;
+        let deadline = time::Instant::now() + Duration::from_secs(300);
+        while load.accepted() < count / STREAMS * STREAMS {
+            anyhow::ensure!(
+                time::Instant::now() < deadline,
+                "{count} events were not accepted in 300 s"
+            );
+            time::sleep(Duration::from_millis(50)).await;
+        }
+        let _ = tasks.drain(Duration::from_millis(100)).await;
+        Ok(())
     }
 
     pub(crate) fn accepted(&self) -> u64 {

@@ -1,18 +1,15 @@
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use runtime::{Clock, Tasks};
 use simulator::{InstantInbox, Measure};
-use tokio::{sync::Semaphore, time};
+use tokio::time;
 
 use super::{
     Bench,
     child::{Backend, Child},
     figure::Figure,
-    load::{DEAD, Load, Pace, QUICK},
+    load::{DEAD, Load, QUICK},
     machine::memory_mib,
 };
 
@@ -28,13 +25,13 @@ pub(crate) async fn measure(bench: &Bench, backend: &Backend) -> anyhow::Result<
     time::sleep(Duration::from_secs(2)).await;
     let idle = resident(&child)?;
     // The same traffic to a living destination first, so that only what is parked is counted.
-    publish(&child, "warm", QUICK, bench.parked).await?;
+    Load::publish_all(&child.gateway, "warm", QUICK, bench.parked).await?;
     let deadline = Instant::now() + Duration::from_secs(120);
     while inbox.taken() < bench.parked && Instant::now() < deadline {
         time::sleep(Duration::from_millis(50)).await;
     }
     let warm = settled(&child).await?;
-    publish(&child, "parked", DEAD, bench.parked).await?;
+    Load::publish_all(&child.gateway, "parked", DEAD, bench.parked).await?;
     let parked = settled(&child).await?;
     child.stop().await;
     let _ = tasks.drain(Duration::from_secs(1)).await;
@@ -53,27 +50,6 @@ pub(crate) async fn measure(bench: &Bench, backend: &Backend) -> anyhow::Result<
             PARKED_TARGET,
         ),
     ])
-}
-
-async fn publish(
-    child: &Child,
-    run: &str,
-    procedure: &'static str,
-    count: u64,
-) -> anyhow::Result<()> {
-    let tasks = Tasks::default();
-    let pace = Pace::Room(Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
-    let load = Load::start(&child.gateway, run, procedure, 4, count, pace, &tasks).await?;
-    let deadline = Instant::now() + Duration::from_secs(300);
-    while load.accepted() < count / 4 * 4 {
-        anyhow::ensure!(
-            Instant::now() < deadline,
-            "{count} events were not accepted in 300 s"
-        );
-        time::sleep(Duration::from_millis(50)).await;
-    }
-    let _ = tasks.drain(Duration::from_millis(100)).await;
-    Ok(())
 }
 
 /// Resident memory once it has stood still for three seconds.

@@ -21,6 +21,10 @@ const RATE: u64 = 5_000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_REST: Duration = Duration::from_secs(2);
 const TARGET: f64 = 1.1;
+/// Most arrivals in a tenth of a second by an even release's. The courier lets at most 1.4 times as many begin; the
+/// rest is for what reaches the far end late and together on a machine that it shares. An uneven release has twice
+/// as many, the tenth's worth that may be made up for beside the tenth's own.
+const SPIKE: f64 = 1.5;
 
 /// Gives a destination its contract rate.
 fn limit(destination: &mut Destination, rate: u64) {
@@ -63,7 +67,13 @@ pub(super) async fn measure(bench: &CourierBench, far: &Far) -> anyhow::Result<V
     took.baseline = Some(own);
     let (highest, even) = (counts.highest_tenth as f64, rate as f64 / 10.0);
     let spikes = [highest / even];
-    let mut spike = Figure::ratios(name("highest-tenth"), highest, "deliveries", &spikes, None);
+    let mut spike = Figure::ratios(
+        name("highest-tenth"),
+        highest,
+        "deliveries",
+        &spikes,
+        Some(SPIKE),
+    );
     spike.baseline = Some(even);
     if counts.duplicates + counts.out_of_order > 0 {
         took.met = Some(false);
