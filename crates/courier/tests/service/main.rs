@@ -21,6 +21,7 @@ mod jobs;
 mod neighbours;
 mod orders;
 mod outcomes_topic;
+mod process;
 mod proofs;
 mod pull;
 mod pull_agency;

@@ -130,6 +130,17 @@ fn purpose(write: &Write) -> &'static str {
     }
 }
 
+/// What a question is about.
+fn subject(sql: &str) -> &'static str {
+    if sql.contains("courier_lanes") {
+        "looking at leases"
+    } else if sql.contains("courier_news") {
+        "reading the news"
+    } else {
+        "asking the store"
+    }
+}
+
 impl Backend for Mortal<Arc<dyn Backend>> {
     fn migrate(
         &self,
@@ -209,8 +220,9 @@ impl Backend for Mortal<Arc<dyn Backend>> {
         params: Vec<Value>,
         kinds: Vec<Kind>,
     ) -> store::BoxFuture<'_, Result<Vec<Row>, store::ReadError>> {
+        let what = subject(&sql);
         let asking = self.inner.query(sql, params, kinds);
-        Box::pin(self.life.around("asking the store", asking))
+        Box::pin(self.life.around(what, asking))
     }
 
     fn outbox(
