@@ -134,7 +134,14 @@ async fn real_each_role() {
     let numbers = Numbers::read(4);
     let victims = Role::ALL.map(|role| {
         let victim = Victim::new(Home::Process, vec![role]);
-        (victim, if role == Role::Courier { 0 } else { numbers.kills })
+        (
+            victim,
+            if role == Role::Courier {
+                0
+            } else {
+                numbers.kills
+            },
+        )
     });
     run(&house, victims.into(), &numbers).await;
 }

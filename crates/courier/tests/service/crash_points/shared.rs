@@ -21,26 +21,15 @@ use tokio::select;
 use tokio::time::sleep;
 
 use super::*;
-use crate::couriers::shared_world;
 use crate::process::{Process, brisk};
 
 /// One store and one log, the agencies, and the courier that lives on.
 struct Stage {
     world: World,
-    on: On,
     life: Life,
     agencies: Agencies,
     other: Option<Process>,
     batches: usize,
-}
-
-/// What the store is.
-#[derive(Clone, Copy)]
-enum On {
-    /// A file, which counts as shared; all have it open in this process.
-    Sqlite,
-    /// Each courier has connections of its own.
-    Postgres,
 }
 
 /// All destinations, behind two doors.
@@ -56,20 +45,18 @@ struct Agencies {
 struct Died;
 
 /// The lanes, and whether a repeat harms none.
-const LANES: [(&str, bool); 4] = [
-    ("plain-0", true),
-    ("plain-1", true),
-    ("careful-0", false),
-    ("careful-1", false),
-];
+const LANES: [(&str, bool); 2] = [("plain", true), (CAREFUL, false)];
 const CAREFUL: &str = "careful";
 /// The right to read the topic is one more.
 const LEASES: i64 = LANES.len() as i64 + 1;
 const SHARE: i64 = LEASES / 2;
 const LEASE: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 const BATCHES: usize = 6;
 /// Lives beside one another: each mostly waits for the end of a lease.
 const AT_ONCE: usize = 8;
+/// Lives that end by themselves, to make the list of points.
+const WHOLE: usize = 4;
 /// A step that the agencies refuse at first.
 const REFUSED: &str = "refused";
 /// What a courier waits for when it shares its store. Marks go with other commits most of the time.
@@ -91,8 +78,6 @@ const EXPECTED_BESIDE_ANOTHER: [&str; 16] = [
     "a verdict",
     "publishing",
 ];
-static LIVES: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-static DEV: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 const DOOMED: &str = "doomed";
 
 // === impl Agencies ===
@@ -161,16 +146,12 @@ fn plain_ones() -> usize {
 // === impl Stage ===
 
 impl Stage {
-    async fn new(on: On, fatal: Option<(Point, usize)>) -> Self {
-        let world = match on {
-            On::Sqlite => shared_file().await,
-            On::Postgres => World::new().await,
-        };
+    async fn new(fatal: Option<(Point, usize)>) -> Self {
+        let world = shared_world().await;
         let life = Life::new(fatal);
         let agencies = Agencies::start(&world.tasks, &life).await;
         Self {
             world,
-            on,
             life,
             agencies,
             other: None,
@@ -178,13 +159,13 @@ impl Stage {
         }
     }
 
+    /// Of one courier: connections of its own to a server, a file that this process has open.
     fn open(&self) -> BoxFuture<'static, Store> {
-        match self.on {
-            On::Sqlite => Box::pin(ready(self.world.store.clone())),
-            On::Postgres => {
-                let config = self.world.store_config();
-                Box::pin(async move { Store::open(config).await.unwrap() })
-            }
+        if self.world.is_shared() {
+            let config = self.world.store_config();
+            Box::pin(async move { Store::open(config).await.unwrap() })
+        } else {
+            Box::pin(ready(self.world.store.clone()))
         }
     }
 
@@ -252,7 +233,7 @@ impl Stage {
             if has_come(&told) {
                 return told;
             }
-            sleep(Duration::from_millis(20)).await;
+            sleep(LOOK_EVERY).await;
         }
     }
 
@@ -276,7 +257,7 @@ impl Stage {
             if rows.await.unwrap()[0].int(0).unwrap() >= least {
                 return;
             }
-            sleep(Duration::from_millis(10)).await;
+            sleep(LOOK_EVERY).await;
         }
     }
 
@@ -321,9 +302,12 @@ impl Stage {
     }
 }
 
-/// SQLite, made to look as if other processes could have it open.
-async fn shared_file() -> World {
-    let world = World::of_one_process().await;
+/// A store on a server, or a file that is made to look as if other processes could have it open.
+async fn shared_world() -> World {
+    let world = World::new().await;
+    if world.is_shared() {
+        return world;
+    }
     // A courier makes the tables.
     world.courier(Vec::new()).await.stop().await;
     let ops = [
@@ -344,8 +328,8 @@ async fn shared_file() -> World {
 }
 
 /// One life that dies at a passage of a point, or never, and what the other courier makes of it.
-async fn lives(on: On, fatal: Option<(Point, usize)>) -> (Lived, Option<&'static str>) {
-    let mut stage = Stage::new(on, fatal).await;
+async fn lives(fatal: Option<(Point, usize)>) -> (Lived, Option<&'static str>) {
+    let mut stage = Stage::new(fatal).await;
     stage.start_other("first").await;
     let died = stage.whole_life().await.is_err();
     if stage.other.is_none() {
@@ -356,8 +340,6 @@ async fn lives(on: On, fatal: Option<(Point, usize)>) -> (Lived, Option<&'static
     }
     let told = soon(stage.settled()).await;
     stage.end_other().await;
-    if died { DEV.fetch_add(1, Ordering::SeqCst); }
-    LIVES.fetch_add(1, Ordering::SeqCst);
     let lived = Lived {
         died,
         passed: stage.life.passed(),
@@ -366,9 +348,9 @@ async fn lives(on: On, fatal: Option<(Point, usize)>) -> (Lived, Option<&'static
     (lived, stage.violation(&told))
 }
 
-async fn dies_at(on: On, point: Point, mut passage: usize) {
+async fn dies_at(point: Point, mut passage: usize) {
     loop {
-        let (lived, found) = lives(on, Some((point, passage))).await;
+        let (lived, found) = lives(Some((point, passage))).await;
         assert_eq!(found, None, "{point}, passage {passage}");
         if lived.died {
             return;
@@ -380,22 +362,20 @@ async fn dies_at(on: On, point: Point, mut passage: usize) {
 
 /// C6: a courier that ends before or after anything that it waits for, the first time, halfway or the last
 /// time, leaves nothing behind that another one does not bring to its end.
-async fn dies_everywhere(on: On) {
-    let points = points(whole_lives(on).await, &EXPECTED_BESIDE_ANOTHER);
+async fn dies_everywhere() {
+    let points = points(whole_lives().await, &EXPECTED_BESIDE_ANOTHER);
     let passages = |(point, often): (Point, usize)| {
-        (0..TIMES).map(move |time| dies_at(on, point, (often - 1) * time / (TIMES - 1)))
+        (0..TIMES).map(move |time| dies_at(point, (often - 1) * time / (TIMES - 1)))
     };
-    eprintln!("{points:?}");
     stream::iter(points.into_iter().flat_map(passages))
         .buffer_unordered(AT_ONCE)
         .collect::<()>()
         .await;
-    eprintln!("lives {LIVES:?} deaths {DEV:?}");
 }
 
 /// What several whole lives pass, and at most how often: chance decides who reads the topic in them.
-async fn whole_lives(on: On) -> Lived {
-    let all = stream::iter((0..AT_ONCE).map(|_| lives(on, None))).buffer_unordered(AT_ONCE);
+async fn whole_lives() -> Lived {
+    let all = stream::iter((0..WHOLE).map(|_| lives(None))).buffer_unordered(AT_ONCE);
     let mut all = all.collect::<Vec<_>>().await;
     let (mut most, _) = all.swap_remove(0);
     for (whole, found) in all {
@@ -408,17 +388,9 @@ async fn whole_lives(on: On) -> Lived {
     most
 }
 
+/// On PostgreSQL where there is a server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c6_what_a_courier_leaves_at_any_point_another_one_finishes_on_sqlite() {
-    let all = tokio::time::timeout(Duration::from_secs(300), dies_everywhere(On::Sqlite));
-    all.await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c6_what_a_courier_leaves_at_any_point_another_one_finishes_on_postgres() {
-    if shared_world().await.is_none() {
-        return;
-    }
-    let all = tokio::time::timeout(Duration::from_secs(300), dies_everywhere(On::Postgres));
+async fn c6_what_a_courier_leaves_at_any_point_another_one_finishes() {
+    let all = tokio::time::timeout(Duration::from_secs(300), dies_everywhere());
     all.await.unwrap();
 }
