@@ -27,6 +27,8 @@ use crate::process::{Process, brisk};
 struct Stage {
     world: World,
     life: Life,
+    /// A planted bug: see [`Mortal`].
+    forgets_claims: bool,
     agencies: Agencies,
     other: Option<Process>,
     batches: usize,
@@ -146,13 +148,14 @@ fn plain_ones() -> usize {
 // === impl Stage ===
 
 impl Stage {
-    async fn new(fatal: Option<(Point, usize)>) -> Self {
+    async fn new(fatal: Option<(Point, usize)>, forgets_claims: bool) -> Self {
         let world = shared_world().await;
         let life = Life::new(fatal);
         let agencies = Agencies::start(&world.tasks, &life).await;
         Self {
             world,
             life,
+            forgets_claims,
             agencies,
             other: None,
             batches: 0,
@@ -171,16 +174,17 @@ impl Stage {
 
     async fn start_doomed(&self) -> Process {
         let (open, life) = (self.open(), self.life.clone());
+        let forgets_claims = self.forgets_claims;
         let log = Log::wrap(Mortal {
             inner: self.world.log.clone(),
             life: life.clone(),
-            forgets_claims: false,
+            forgets_claims,
         });
         let open = async move {
             Store::wrap(Mortal {
                 inner: open.await.backend(),
                 life,
-                forgets_claims: false,
+                forgets_claims,
             })
         };
         let config = brisk(DOOMED, LEASE, lanes(self.agencies.doomed));
@@ -218,12 +222,12 @@ impl Stage {
         assert_eq!(answer.into_inner().redriven as usize, refused().count());
     }
 
-    /// Waits for something that is bound to come unless the doomed courier dies before.
+    /// Waits for something that comes unless the doomed courier dies before.
     async fn unless_dead<T>(&self, what: impl Future<Output = T>) -> Result<T, Died> {
         select! {
             biased;
             () = self.life.ended() => Err(Died),
-            done = soon(what) => Ok(done),
+            done = what => Ok(done),
         }
     }
 
@@ -328,8 +332,11 @@ async fn shared_world() -> World {
 }
 
 /// One life that dies at a passage of a point, or never, and what the other courier makes of it.
-async fn lives(fatal: Option<(Point, usize)>) -> (Lived, Option<&'static str>) {
-    let mut stage = Stage::new(fatal).await;
+async fn lives(
+    fatal: Option<(Point, usize)>,
+    forgets_claims: bool,
+) -> (Lived, Option<&'static str>) {
+    let mut stage = Stage::new(fatal, forgets_claims).await;
     stage.start_other("first").await;
     let died = stage.whole_life().await.is_err();
     if stage.other.is_none() {
@@ -338,7 +345,7 @@ async fn lives(fatal: Option<(Point, usize)>) -> (Lived, Option<&'static str>) {
     while stage.batches < BATCHES {
         stage.append().await;
     }
-    let told = soon(stage.settled()).await;
+    let told = stage.settled().await;
     stage.end_other().await;
     let lived = Lived {
         died,
@@ -350,7 +357,10 @@ async fn lives(fatal: Option<(Point, usize)>) -> (Lived, Option<&'static str>) {
 
 async fn dies_at(point: Point, mut passage: usize) {
     loop {
-        let (lived, found) = lives(Some((point, passage))).await;
+        let lived = tokio::time::timeout(PATIENCE, lives(Some((point, passage)), false)).await;
+        let Ok((lived, found)) = lived else {
+            panic!("{point}, passage {passage}: something never comes to its end");
+        };
         assert_eq!(found, None, "{point}, passage {passage}");
         if lived.died {
             return;
@@ -375,7 +385,7 @@ async fn dies_everywhere() {
 
 /// What several whole lives pass, and at most how often: chance decides who reads the topic in them.
 async fn whole_lives() -> Lived {
-    let all = stream::iter((0..WHOLE).map(|_| lives(None))).buffer_unordered(AT_ONCE);
+    let all = stream::iter((0..WHOLE).map(|_| lives(None, false))).buffer_unordered(AT_ONCE);
     let mut all = all.collect::<Vec<_>>().await;
     let (mut most, _) = all.swap_remove(0);
     for (whole, found) in all {
@@ -393,4 +403,18 @@ async fn whole_lives() -> Lived {
 async fn c6_what_a_courier_leaves_at_any_point_another_one_finishes() {
     let all = tokio::time::timeout(Duration::from_secs(300), dies_everywhere());
     all.await.unwrap();
+}
+
+/// T8, of this test itself: the other courier resends blindly what was claimed and is not known to be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t8_a_blind_resend_by_another_courier_is_caught() {
+    for passage in 0..2 * LANES.len() * BATCHES {
+        let fatal = (Before("a verdict"), passage);
+        let (lived, found) = lives(Some(fatal), true).await;
+        if found == Some("sent again") {
+            return;
+        }
+        assert!(lived.died, "not caught");
+    }
+    panic!("not caught at any passage");
 }
