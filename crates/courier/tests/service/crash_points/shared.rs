@@ -27,11 +27,21 @@ use crate::process::{Process, brisk};
 struct Stage {
     world: World,
     life: Life,
-    /// A planted bug: see [`Mortal`].
-    forgets_claims: bool,
+    how: How,
     agencies: Agencies,
+    doomed: Option<Process>,
     other: Option<Process>,
     batches: usize,
+}
+
+/// How the doomed courier ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Dies,
+    /// A planted bug: its claims are not kept.
+    DiesForgetful,
+    /// Its store and its log are away for so long that the other one has taken everything over.
+    StandsStill,
 }
 
 /// All destinations, behind two doors.
@@ -140,23 +150,24 @@ fn refused() -> impl Iterator<Item = Delivery> {
 }
 
 /// Deliveries where a repeat harms none.
-fn plain_ones() -> usize {
+fn plain_ones(batches: usize) -> usize {
     let plain = refused().count();
-    plain * 2 * BATCHES + plain
+    plain * 2 * batches + plain
 }
 
 // === impl Stage ===
 
 impl Stage {
-    async fn new(fatal: Option<(Point, usize)>, forgets_claims: bool) -> Self {
+    async fn new(fatal: Option<(Point, usize)>, how: How) -> Self {
         let world = shared_world().await;
         let life = Life::new(fatal);
         let agencies = Agencies::start(&world.tasks, &life).await;
         Self {
             world,
             life,
-            forgets_claims,
+            how,
             agencies,
+            doomed: None,
             other: None,
             batches: 0,
         }
@@ -174,7 +185,7 @@ impl Stage {
 
     async fn start_doomed(&self) -> Process {
         let (open, life) = (self.open(), self.life.clone());
-        let forgets_claims = self.forgets_claims;
+        let forgets_claims = self.how == How::DiesForgetful;
         let log = Log::wrap(Mortal {
             inner: self.world.log.clone(),
             life: life.clone(),
@@ -269,7 +280,7 @@ impl Stage {
     async fn whole_life(&mut self) -> Result<(), Died> {
         self.append().await;
         self.world.append(refused()).await;
-        let doomed = self.unless_dead(self.start_doomed()).await?;
+        self.doomed = Some(self.unless_dead(self.start_doomed()).await?);
         self.unless_dead(self.held_by(DOOMED, SHARE)).await?;
         self.append().await;
         let are_dead = |told: &Told| refused().all(|one| told.dead.contains(&one.id));
@@ -286,6 +297,7 @@ impl Stage {
         self.unless_dead(self.held_by("second", SHARE)).await?;
         self.append().await;
         self.unless_dead(self.settled()).await?;
+        let doomed = self.doomed.take().unwrap();
         self.unless_dead(doomed.end()).await
     }
 
@@ -299,7 +311,7 @@ impl Stage {
             .doubtful
             .iter()
             .any(|delivery| told.arrived.contains_key(delivery));
-        violation(&plain, true, plain_ones())
+        violation(&plain, true, plain_ones(self.batches))
             .or(violation(&careful, false, 0))
             .or(twice.then_some("told twice"))
             .or(both.then_some("in doubt and delivered"))
@@ -332,20 +344,26 @@ async fn shared_world() -> World {
 }
 
 /// One life that dies at a passage of a point, or never, and what the other courier makes of it.
-async fn lives(
-    fatal: Option<(Point, usize)>,
-    forgets_claims: bool,
-) -> (Lived, Option<&'static str>) {
-    let mut stage = Stage::new(fatal, forgets_claims).await;
+async fn lives(fatal: Option<(Point, usize)>, how: How) -> (Lived, Option<&'static str>) {
+    let mut stage = Stage::new(fatal, how).await;
     stage.start_other("first").await;
     let died = stage.whole_life().await.is_err();
+    if how != How::StandsStill {
+        stage.doomed = None;
+    }
     if stage.other.is_none() {
         stage.start_other("second").await;
     }
     while stage.batches < BATCHES {
         stage.append().await;
     }
-    let told = stage.settled().await;
+    let mut told = stage.settled().await;
+    if let Some(doomed) = stage.doomed.take() {
+        stage.life.goes_on();
+        stage.append().await;
+        told = stage.settled().await;
+        doomed.end().await;
+    }
     stage.end_other().await;
     let lived = Lived {
         died,
@@ -355,9 +373,9 @@ async fn lives(
     (lived, stage.violation(&told))
 }
 
-async fn dies_at(point: Point, mut passage: usize) {
+async fn ends_at(how: How, point: Point, mut passage: usize) {
     loop {
-        let lived = tokio::time::timeout(PATIENCE, lives(Some((point, passage)), false)).await;
+        let lived = tokio::time::timeout(PATIENCE, lives(Some((point, passage)), how)).await;
         let Ok((lived, found)) = lived else {
             panic!("{point}, passage {passage}: something never comes to its end");
         };
@@ -370,22 +388,33 @@ async fn dies_at(point: Point, mut passage: usize) {
     }
 }
 
-/// C6: a courier that ends before or after anything that it waits for, the first time, halfway or the last
-/// time, leaves nothing behind that another one does not bring to its end.
-async fn dies_everywhere() {
-    let points = points(whole_lives().await, &EXPECTED_BESIDE_ANOTHER);
-    let passages = |(point, often): (Point, usize)| {
-        (0..TIMES).map(move |time| dies_at(point, (often - 1) * time / (TIMES - 1)))
+/// Ends so many times at each of the points.
+async fn ends_everywhere(how: How, times: usize) {
+    let mut points = points(whole_lives().await, &EXPECTED_BESIDE_ANOTHER);
+    if how == How::StandsStill {
+        points.retain(|point, _| ![Before(ANSWER), After(ANSWER)].contains(point));
+    }
+    let ends = |(point, often): (Point, usize)| {
+        passages(often, times).map(move |passage| ends_at(how, point, passage))
     };
-    stream::iter(points.into_iter().flat_map(passages))
+    stream::iter(points.into_iter().flat_map(ends))
         .buffer_unordered(AT_ONCE)
         .collect::<()>()
         .await;
 }
 
+/// The first, and others up to the last; one alone is halfway.
+fn passages(often: usize, times: usize) -> impl Iterator<Item = usize> {
+    let last = often - 1;
+    (0..times).map(move |time| match times {
+        1 => last / 2,
+        _ => last * time / (times - 1),
+    })
+}
+
 /// What several whole lives pass, and at most how often: chance decides who reads the topic in them.
 async fn whole_lives() -> Lived {
-    let all = stream::iter((0..WHOLE).map(|_| lives(None, false))).buffer_unordered(AT_ONCE);
+    let all = stream::iter((0..WHOLE).map(|_| lives(None, How::Dies))).buffer_unordered(AT_ONCE);
     let mut all = all.collect::<Vec<_>>().await;
     let (mut most, _) = all.swap_remove(0);
     for (whole, found) in all {
@@ -398,10 +427,21 @@ async fn whole_lives() -> Lived {
     most
 }
 
-/// On PostgreSQL where there is a server.
+/// C6: a courier that ends before or after anything that it waits for leaves nothing behind that another
+/// one does not bring to its end. On PostgreSQL where there is a server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c6_what_a_courier_leaves_at_any_point_another_one_finishes() {
-    let all = tokio::time::timeout(Duration::from_secs(300), dies_everywhere());
+    let all = tokio::time::timeout(Duration::from_secs(300), ends_everywhere(How::Dies, TIMES));
+    all.await.unwrap();
+}
+
+/// C6, O6: one that stood still there meanwhile changes nothing when it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o6_what_a_courier_does_after_standing_still_at_any_point_changes_nothing() {
+    let all = tokio::time::timeout(
+        Duration::from_secs(300),
+        ends_everywhere(How::StandsStill, 1),
+    );
     all.await.unwrap();
 }
 
@@ -410,7 +450,7 @@ async fn c6_what_a_courier_leaves_at_any_point_another_one_finishes() {
 async fn t8_a_blind_resend_by_another_courier_is_caught() {
     for passage in 0..2 * LANES.len() * BATCHES {
         let fatal = (Before("a verdict"), passage);
-        let (lived, found) = lives(Some(fatal), true).await;
+        let (lived, found) = lives(Some(fatal), How::DiesForgetful).await;
         if found == Some("sent again") {
             return;
         }
