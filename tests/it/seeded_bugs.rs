@@ -34,7 +34,7 @@ async fn found(house: &House, pipeline: Pipeline, what: &str) -> Vec<Violation> 
     let load = Load::start(house, numbers.rate);
     for _ in 0..KILLS {
         for victim in &mut victims {
-            victim.kill_at_random(&house.site, &mut chance).await;
+            victim.kill_at_random(house, &mut chance).await;
         }
     }
     for victim in &mut victims {

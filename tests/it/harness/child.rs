@@ -195,6 +195,10 @@ async fn run(launch: &str, config: PathBuf, began: Timestamp) -> i32 {
     let started = async {
         let pipeline = Pipeline::open(settings, &roles, clock_since(began)).await?;
         pipeline.start(&roles, &tasks).await?;
+        // The site has one such address, and one process with a tracker.
+        if roles.contains(&Role::Tracker) {
+            pipeline.start_admin(None, &tasks).await?;
+        }
         Ok::<_, lienthong::pipeline::StartError>(pipeline)
     };
     match started.await {

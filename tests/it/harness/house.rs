@@ -11,6 +11,10 @@ use simulator::{
     Answer, Fate, Invariant, Record, Script, TrackerQueries, TrackerView, Violation, check,
 };
 use store::Store;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tonic::transport::{Channel, Endpoint};
 
 use super::{Backend, Roles, Site, World, eventually, within, world};
@@ -142,6 +146,26 @@ impl House {
 
     pub(crate) fn courier(&self) -> CourierClient<Channel> {
         CourierClient::new(channel(self.site.courier))
+    }
+
+    /// What the agencies have taken, repeats not counted.
+    pub(crate) fn taken(&self) -> usize {
+        self.world.agencies().map(simulator::Agency::taken).sum()
+    }
+
+    /// Whether the process that has the tracker says that all its roles can work.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let asked = async {
+            let mut stream = TcpStream::connect(self.site.admin).await?;
+            stream
+                .write_all(b"GET /ready HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+                .await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        let answer = asked.await;
+        answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
     /// Waits until nothing is on its way any more, and compares what the world saw with what the

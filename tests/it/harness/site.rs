@@ -31,7 +31,7 @@ pub(crate) struct Site {
     pub(crate) gateway: SocketAddr,
     pub(crate) tracker: SocketAddr,
     pub(crate) courier: SocketAddr,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
     /// What takes deliveries: agency role and endpoint.
     endpoints: Vec<(&'static str, String)>,
     /// Attempts before a delivery is a dead letter.
@@ -40,9 +40,11 @@ pub(crate) struct Site {
     pub(crate) harmed: Option<&'static str>,
     /// Whether that one can be asked what it has.
     pub(crate) queryable: bool,
+    /// How long a courier that was killed or stopped keeps its lanes, in whole seconds.
+    pub(crate) lease: Duration,
 }
 
-/// How long a courier that was killed or stopped keeps its lanes.
+/// [`Site::lease`] unless a test sets it.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
 static SITES: AtomicU32 = AtomicU32::new(0);
@@ -68,6 +70,7 @@ impl Site {
             attempts: 10,
             harmed: None,
             queryable: true,
+            lease: LEASE,
         };
         for sub in ["routes", "destinations", "calendars", "data"] {
             fs::create_dir(site.path(sub)).unwrap();
@@ -196,7 +199,7 @@ impl Site {
             self.gateway,
             self.tracker,
             self.courier,
-            LEASE.as_secs(),
+            self.lease.as_secs(),
             self.admin,
             variable("LIENTHONG_TEST_LOGS").unwrap_or_else(|| "error".to_owned()),
         )

@@ -15,6 +15,8 @@ use crate::harness::{Backend, House, alone, say};
 const HARMED: &str = "social-insurance";
 /// Dossiers a second: there is always something in flight, and the machine keeps up.
 const RATE: u32 = 30;
+/// The shortest that there is: what each kill costs is mostly the wait for its end.
+const LEASE: Duration = Duration::from_secs(1);
 
 /// What reached the agency after it had taken it.
 fn sent_again(house: &House) -> Vec<String> {
@@ -68,26 +70,16 @@ async fn doubts(pipeline: &Pipeline) -> (usize, usize, usize) {
 
 /// C3: nothing is lost, altered or done twice; where a repeat harms, what was taken never comes again, and
 /// each unknown outcome is settled by asking.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c3_embedded_courier() {
-    let _alone = alone().await;
-    let mut house = house(Backend::Embedded).await;
-    house.site.harmed = Some(HARMED);
-    let pipeline = Box::new(house.open().await);
-    let numbers = Numbers {
-        rate: RATE,
-        ..Numbers::read(0)
-    };
+async fn dies(house: &House, home: Home, pipeline: &Pipeline, numbers: &Numbers) {
     let others = vec![Role::Gateway, Role::Router, Role::Tracker];
-    let victim = |roles| Victim::new(Home::Runtime(pipeline.clone()), roles);
     let victims = vec![
-        (victim(others), 0),
-        (victim(vec![Role::Courier]), numbers.courier_kills),
+        (Victim::new(home.clone(), others), 0),
+        (Victim::new(home, vec![Role::Courier]), numbers.kills),
     ];
-    run(&house, victims, &numbers).await;
+    run(house, victims, numbers).await;
 
-    let again = sent_again(&house);
-    let (unknown, arrived, not_arrived) = doubts(&pipeline).await;
+    let again = sent_again(house);
+    let (unknown, arrived, not_arrived) = doubts(pipeline).await;
     say(format_args!(
         "  where a repeat harms: {} arrivals, {} of what it had; {unknown} unknown outcomes, of which it had \
          {arrived} and not {not_arrived}",
@@ -96,4 +88,40 @@ async fn c3_embedded_courier() {
     ));
     assert!(again.is_empty(), "seed {}: {again:?}", numbers.seed);
     assert_eq!(unknown, arrived + not_arrived, "seed {}", numbers.seed);
+}
+
+/// C3: the courier's runtime ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c3_embedded_courier() {
+    let _alone = alone().await;
+    let mut house = house(Backend::Embedded).await;
+    house.site.harmed = Some(HARMED);
+    let pipeline = house.open().await;
+    let home = Home::Runtime(Box::new(pipeline.clone()));
+    let numbers = Numbers {
+        rate: RATE,
+        ..Numbers::read(0)
+    };
+    dies(&house, home, &pipeline, &numbers).await;
+}
+
+/// C3: `kill -9`, four times as often as any other role. The next process waits for the end of the leases
+/// of the one before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c3_real_courier() {
+    let Some(backend) = Backend::real("kill::courier::c3_real_courier") else {
+        return;
+    };
+    let _alone = alone().await;
+    let mut house = house(backend).await;
+    house.site.harmed = Some(HARMED);
+    house.site.lease = LEASE;
+    let pipeline = house.open().await;
+    let numbers = Numbers::read(0);
+    let numbers = Numbers {
+        kills: numbers.courier_kills,
+        rate: RATE / 2, // it is away most of the time
+        ..numbers
+    };
+    dies(&house, Home::Process, &pipeline, &numbers).await;
 }

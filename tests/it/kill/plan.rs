@@ -7,7 +7,7 @@ use crate::harness::variable;
 pub(crate) struct Numbers {
     /// Kills of each role.
     pub(crate) kills: u32,
-    /// Kills of the courier in its own run.
+    /// Kills of the courier's process in its own run.
     pub(crate) courier_kills: u32,
     /// Kills of the whole.
     pub(crate) whole_kills: u32,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use lienthong::pipeline::{Pipeline, Role};
 use rand::{RngExt, rngs::StdRng};
 
-use crate::harness::{Child, Launch, Roles, Site};
+use crate::harness::{Child, House, Launch, Roles, Site, eventually};
 
 /// Some roles that are killed and started again.
 pub(crate) struct Victim {
@@ -64,11 +64,25 @@ impl Victim {
         }
     }
 
+    /// Waits until it is in the midst of its work. A courier whose predecessor was killed as a process is
+    /// ready long before that one's leases have ended and it has anything to do.
+    async fn at_work(&mut self, house: &House) {
+        self.ready().await;
+        if self.roles == [Role::Courier] && matches!(self.home, Home::Process) {
+            let before = house.taken();
+            eventually("the courier hands over", async || {
+                (house.taken() > before).then_some(())
+            })
+            .await;
+        }
+    }
+
     /// Kills it at a random instant of its work or, one time in four, of its start; then starts it
     /// again.
-    pub(crate) async fn kill_at_random(&mut self, site: &Site, chance: &mut StdRng) {
+    pub(crate) async fn kill_at_random(&mut self, house: &House, chance: &mut StdRng) {
+        let site = &house.site;
         let millis = if chance.random_bool(0.75) {
-            self.ready().await;
+            self.at_work(house).await;
             chance.random_range(100..400)
         } else {
             chance.random_range(0..300)

@@ -88,6 +88,20 @@ pub(crate) async fn serve(
     address
 }
 
+// === impl Arrival ===
+
+impl Arrival {
+    pub(crate) fn of(delivery: &v1::Delivery) -> Self {
+        Self {
+            id: delivery.id.clone(),
+            dossier: delivery.dossier.clone(),
+            step: delivery.step.clone(),
+            bytes: delivery.encode_to_vec(),
+            key: None,
+        }
+    }
+}
+
 // === impl Seen ===
 
 impl Seen {
@@ -141,11 +155,8 @@ impl Scripted {
             self.taken.lock().unwrap().insert(delivery.id.clone());
         }
         self.seen.add(Arrival {
-            id: delivery.id.clone(),
-            dossier: delivery.dossier.clone(),
-            step: delivery.step.clone(),
-            bytes: delivery.encode_to_vec(),
             key,
+            ..Arrival::of(&delivery)
         });
         reply
     }

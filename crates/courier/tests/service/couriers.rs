@@ -1,38 +1,22 @@
-//! Several couriers on one PostgreSQL schema and one log, each in a runtime of its own: killing it drops
-//! all its tasks wherever they wait, and stopping it stops its only thread, as SIGSTOP would.
+//! Several couriers on one PostgreSQL schema and one log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use calendar::Calendars;
-use courier::{Config, Handle, Service};
 use domain::{Delivery, Destination, Outcome, OutcomeKind, RecordId};
 use log::Topic;
 use proto::v1::{self, courier_server::Courier as _};
-use runtime::{Health, Tasks};
-use store::{Fence, Outgoing, Store, Write};
-use tokio::runtime::{Builder, Runtime};
+use store::{Fence, Outgoing, Write};
 
 use crate::agency::{self, Reply, Seen};
 use crate::flaky::flaky;
 use crate::harness::*;
+use crate::process::Process;
 
-/// A courier as a process of its own would be.
-pub(crate) struct Process {
-    runtime: Option<Runtime>,
-    handle: Handle,
-    tasks: Tasks,
-}
-
-/// A process that is stopped; it goes on when this is dropped.
-struct Stopped(#[expect(dead_code, reason = "its end is what counts")] mpsc::Sender<()>);
-
-/// Longer than a busy machine keeps a process from its turn.
-const LEASE: Duration = Duration::from_secs(5);
 pub(crate) const LANES: usize = 6;
 const CAP: usize = 16;
 
@@ -108,100 +92,6 @@ async fn each_once(world: &World, number: usize) {
         }
     }
     assert_eq!(once.len(), number);
-}
-
-// === impl Process ===
-
-impl Process {
-    pub(crate) async fn start(world: &World, name: &str, destinations: Vec<Destination>) -> Self {
-        Self::start_on(None, world, name, destinations).await
-    }
-
-    /// On a store that is open, or on one of its own.
-    async fn start_on(
-        open: Option<Store>,
-        world: &World,
-        name: &str,
-        destinations: Vec<Destination>,
-    ) -> Self {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let config = Config {
-            name: name.to_owned(),
-            lease: LEASE,
-            first_rest: Duration::from_millis(20),
-            longest_rest: Duration::from_millis(100),
-            ..Config::new(destinations, Arc::new(Calendars::built_in().unwrap()))
-        };
-        let (log, clock) = (world.log.clone(), world.clock.clone());
-        let (tasks, store) = (Tasks::default(), world.store_config());
-        let own = tasks.clone();
-        let started = runtime.spawn(async move {
-            let store = match open {
-                Some(store) => store,
-                None => Store::open(store).await.unwrap(),
-            };
-            Service::start(config, log, store, clock, &own, Health::default()).await
-        });
-        Self {
-            handle: started.await.unwrap().unwrap(),
-            runtime: Some(runtime),
-            tasks,
-        }
-    }
-
-    fn kill(self) {}
-
-    async fn stop(&self) -> Stopped {
-        let (sender, receiver) = mpsc::channel::<()>();
-        let (stopped, stops) = tokio::sync::oneshot::channel();
-        self.runtime.as_ref().unwrap().spawn(async move {
-            let _ = stopped.send(());
-            let _ = receiver.recv();
-        });
-        stops.await.unwrap();
-        Stopped(sender)
-    }
-
-    pub(crate) async fn end(self) {
-        let tasks = self.tasks.clone();
-        let drained = self.runtime.as_ref().unwrap().spawn(tasks.drain(PATIENCE));
-        assert_eq!(drained.await.unwrap(), Ok(()));
-    }
-
-    /// The lanes that are at work here, and those that others have.
-    async fn lanes(&self) -> BTreeMap<bool, Vec<v1::Lane>> {
-        let request = tonic::Request::new(v1::ListLanesRequest {});
-        let answer = self.handle.api().list_lanes(request).await.unwrap();
-        let mut lanes: BTreeMap<bool, Vec<v1::Lane>> = BTreeMap::new();
-        for lane in answer.into_inner().lanes {
-            let is_here = lane.hold_word != "elsewhere";
-            lanes.entry(is_here).or_default().push(lane);
-        }
-        lanes
-    }
-
-    async fn delivery(&self, id: &str) -> v1::GetDeliveryResponse {
-        let delivery = id.to_owned();
-        let request = tonic::Request::new(v1::GetDeliveryRequest { delivery });
-        let answer = self.handle.api().get_delivery(request).await;
-        answer.unwrap().into_inner()
-    }
-
-    async fn holds(&self) -> usize {
-        self.lanes().await.get(&true).map_or(0, Vec::len)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 /// Waits until all lanes are held, each process with its share. The right to read is one more.
@@ -344,7 +234,7 @@ async fn o6_verdicts_that_come_after_the_lane_has_moved_are_shown_as_facts() {
     };
     let (address, seen) = agency::start(None, &world.tasks, |_, _| Reply::Taken).await;
     let (store, faults) = flaky(&world);
-    let one = Process::start_on(Some(store), &world, "one", lanes(address)).await;
+    let one = Process::start_on(store, &world, "one", lanes(address)).await;
     shared_out(&[&one]).await;
     faults.refuse.store(true, Ordering::SeqCst);
     let of = |lane| delivery(&format!("d-{lane}"), "a", &id(lane));

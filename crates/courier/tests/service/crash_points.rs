@@ -4,6 +4,7 @@
 //! three times, and the names that are expected are among them. [`mortal`] says why no wait is left out.
 
 mod mortal;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,25 +12,31 @@ use std::time::Duration;
 
 use calendar::Calendars;
 use courier::{Config, Service};
-use domain::{Delivery, Destination, OutcomeKind, Terms};
+use domain::{Delivery, DeliveryId, Destination, OutcomeKind, RecordId, Terms};
 use log::Log;
 use runtime::{Health, Tasks};
 use store::Store;
-use tokio::runtime::{Builder, Runtime};
 
-use crate::agency::{self, Arrival, Reply};
+use crate::agency::{self, Arrival, Reply, Seen};
 use crate::harness::*;
+use crate::process::OwnRuntime;
 use mortal::Point::{After, Before};
 use mortal::{Life, Mortal, Point};
-
-/// A courier in a runtime of its own, which ends with it wherever its tasks wait.
-struct Doomed(Option<Runtime>);
 
 /// What became of one life, and of the one after it if it died.
 struct Lived {
     died: bool,
     passed: BTreeMap<Point, usize>,
     arrivals: Vec<Arrival>,
+}
+
+/// What the outcomes tell so far.
+#[derive(Default)]
+struct Told {
+    /// Under one id or several.
+    arrived: BTreeMap<DeliveryId, BTreeSet<RecordId>>,
+    doubtful: BTreeSet<DeliveryId>,
+    dead: BTreeSet<DeliveryId>,
 }
 
 const DOSSIERS: usize = 3;
@@ -40,16 +47,6 @@ const TIMES: usize = 3;
 const ANSWER: &str = "an answer";
 /// How often they come depends on the time.
 const TIMED: [&str; 4] = ["a figure", "a lag", "forgetting", "a note"];
-
-// === impl Doomed ===
-
-impl Drop for Doomed {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
 
 async fn start(
     world: &World,
@@ -81,22 +78,36 @@ async fn start(
     }
 }
 
-/// Whether every delivery was delivered or waits for a person, or behind one of its dossier that does.
-async fn settled(world: &World) -> Option<()> {
-    let (mut arrived, mut doubtful) = (BTreeSet::new(), BTreeSet::new());
-    for outcome in world.outcomes().await {
-        match outcome.kind {
-            OutcomeKind::Delivered { delivery, .. } => arrived.insert(delivery),
-            OutcomeKind::Unknown { delivery, .. } => doubtful.insert(delivery),
-            _ => false,
-        };
+// === impl Told ===
+
+impl Told {
+    async fn by(world: &World) -> Self {
+        let mut told = Self::default();
+        for outcome in world.outcomes().await {
+            match outcome.kind {
+                OutcomeKind::Delivered { delivery, .. } => {
+                    told.arrived.entry(delivery).or_default().insert(outcome.id);
+                }
+                OutcomeKind::Unknown { delivery, .. } => drop(told.doubtful.insert(delivery)),
+                OutcomeKind::DeadLettered { delivery, .. } => drop(told.dead.insert(delivery)),
+                _ => {}
+            }
+        }
+        told
     }
-    let is_settled = |n| {
-        let [first, second] = steps(n).map(|delivery| delivery.id);
-        doubtful.contains(&first)
-            || arrived.contains(&first) && (arrived.contains(&second) || doubtful.contains(&second))
-    };
-    (0..DOSSIERS).all(is_settled).then_some(())
+
+    /// Whether each of these was delivered, or waits for a person or behind one of its dossier that does.
+    fn has_settled(&self, [first, second]: &[Delivery; 2]) -> bool {
+        let arrived = |delivery: &Delivery| self.arrived.contains_key(&delivery.id);
+        let is_doubtful = |delivery: &Delivery| self.doubtful.contains(&delivery.id);
+        is_doubtful(first) || arrived(first) && (arrived(second) || is_doubtful(second))
+    }
+}
+
+async fn settled(world: &World) -> Option<()> {
+    let told = Told::by(world).await;
+    let all_have = (0..DOSSIERS).all(|n| told.has_settled(&steps(n)));
+    all_have.then_some(())
 }
 
 fn steps(dossier: usize) -> [Delivery; 2] {
@@ -148,18 +159,13 @@ async fn one_life(
     destination: &Destination,
     forgets_claims: bool,
 ) -> bool {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = OwnRuntime::new();
     let (own_world, own_life, destination) = (world.clone(), life.clone(), destination.clone());
     let living = Tasks::default();
     let tasks = living.clone();
-    let starting = runtime.spawn(async move {
+    let starting = runtime.get().spawn(async move {
         start(&own_world, &own_life, &destination, forgets_claims, tasks).await
     });
-    let _doomed = Doomed(Some(runtime));
     let lived = async {
         let courier = starting.await.unwrap();
         eventually(|| settled(world)).await;
@@ -172,7 +178,7 @@ async fn one_life(
 }
 
 /// What must not be seen, if it is.
-fn violation(arrivals: &[Arrival], idempotent: bool) -> Option<&'static str> {
+fn violation(arrivals: &[Arrival], idempotent: bool, number: usize) -> Option<&'static str> {
     let mut bytes = BTreeMap::<_, BTreeSet<_>>::new();
     let mut times = BTreeMap::<_, usize>::new();
     let mut steps = BTreeMap::<_, Vec<_>>::new();
@@ -190,7 +196,7 @@ fn violation(arrivals: &[Arrival], idempotent: bool) -> Option<&'static str> {
             "out of order",
             !steps.values().all(|steps| steps.is_sorted()),
         ),
-        ("lost", idempotent && times.len() < DELIVERIES),
+        ("lost", idempotent && times.len() < number),
         ("sent again", !idempotent && times.values().any(|n| *n > 1)),
     ];
     found
@@ -200,10 +206,7 @@ fn violation(arrivals: &[Arrival], idempotent: bool) -> Option<&'static str> {
 }
 
 /// The points that a whole life passes and how often, but for those that depend on the time.
-async fn points(idempotent: bool, expected: &[&'static str]) -> BTreeMap<Point, usize> {
-    let whole = lives(None, idempotent, false).await;
-    assert!(!whole.died);
-    let mut points = whole.passed;
+fn points(mut points: BTreeMap<Point, usize>, expected: &[&'static str]) -> BTreeMap<Point, usize> {
     points.retain(|point, _| match point {
         Before(what) | After(what) => !TIMED.contains(what),
     });
@@ -218,13 +221,15 @@ async fn points(idempotent: bool, expected: &[&'static str]) -> BTreeMap<Point, 
 /// C3, C6: a courier that ends before or after anything that it waits for, the first time, halfway or the
 /// last time, loses nothing and alters nothing; where a repeat harms, nothing is sent again.
 async fn dies_everywhere(idempotent: bool, expected: &[&'static str]) {
-    for (point, often) in points(idempotent, expected).await {
+    let whole = lives(None, idempotent, false).await;
+    assert!(!whole.died);
+    for (point, often) in points(whole.passed, expected) {
         for time in 0..TIMES {
             let mut passage = (often - 1) * time / (TIMES - 1);
             // How many verdicts share a commit differs from life to life, and so how often it passes.
             loop {
                 let lived = lives(Some((point, passage)), idempotent, false).await;
-                let found = violation(&lived.arrivals, idempotent);
+                let found = violation(&lived.arrivals, idempotent, DELIVERIES);
                 assert_eq!(found, None, "{point}, passage {passage}");
                 if lived.died {
                     break;
@@ -268,9 +273,10 @@ async fn c6_a_crash_at_any_point_of_a_claim_sends_nothing_twice() {
 /// T8, of these tests themselves: a courier whose claims are not kept resends blindly, and that is seen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t8_a_blind_resend_after_an_unknown_outcome_is_caught() {
-    for point in points(false, &["a claim"]).await.into_keys() {
+    let whole = lives(None, false, false).await;
+    for point in points(whole.passed, &["a claim"]).into_keys() {
         let lived = lives(Some((point, 0)), false, true).await;
-        if let Some(found) = violation(&lived.arrivals, false) {
+        if let Some(found) = violation(&lived.arrivals, false, DELIVERIES) {
             assert_eq!(found, "sent again");
             return;
         }

@@ -22,6 +22,7 @@ mod neighbours;
 mod orders;
 mod outcomes_topic;
 mod payloads;
+mod process;
 mod proofs;
 mod pull;
 mod pull_agency;

@@ -11,10 +11,11 @@ use proto::v1::{self, courier_server::Courier as _};
 use store::{Fence, Kind, Op, Write};
 
 use crate::agency::{self, Reply};
-use crate::couriers::{LANES, Process, id, lanes, shared_out, shared_world};
+use crate::couriers::{LANES, id, lanes, shared_out, shared_world};
 use crate::doubt::{harmed, settled, unknown};
 use crate::flaky::flaky;
 use crate::harness::*;
+use crate::process::Process;
 
 /// Repeats harm there, and an attempt takes as long as the test wants.
 fn patient(address: SocketAddr) -> Destination {

@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -85,9 +84,8 @@ impl Life {
 
     async fn passes(&self, point: Point) {
         self.ends_at(point);
-        if *self.is_dead.borrow() {
-            pending::<()>().await;
-        }
+        let mut is_dead = self.is_dead.subscribe();
+        is_dead.wait_for(|is_dead| !is_dead).await.unwrap();
     }
 
     async fn around<T>(&self, what: &'static str, work: impl Future<Output = T>) -> T {
@@ -100,6 +98,11 @@ impl Life {
     pub(super) async fn ended(&self) {
         let mut is_dead = self.is_dead.subscribe();
         is_dead.wait_for(|is_dead| *is_dead).await.unwrap();
+    }
+
+    /// It had only stood still, and everything that it waits for comes after all.
+    pub(super) fn goes_on(&self) {
+        self.is_dead.send_replace(false);
     }
 
     /// Which points it passed, and how often.
@@ -127,6 +130,17 @@ fn purpose(write: &Write) -> &'static str {
         "courier-verdicts" => "a note",
         "courier" => "taking in",
         _ => "a lease",
+    }
+}
+
+/// What a question is about.
+fn subject(sql: &str) -> &'static str {
+    if sql.contains("courier_lanes") {
+        "looking at leases"
+    } else if sql.contains("courier_news") {
+        "reading the news"
+    } else {
+        "asking the store"
     }
 }
 
@@ -209,8 +223,9 @@ impl Backend for Mortal<Arc<dyn Backend>> {
         params: Vec<Value>,
         kinds: Vec<Kind>,
     ) -> store::BoxFuture<'_, Result<Vec<Row>, store::ReadError>> {
+        let what = subject(&sql);
         let asking = self.inner.query(sql, params, kinds);
-        Box::pin(self.life.around("asking the store", asking))
+        Box::pin(self.life.around(what, asking))
     }
 
     fn outbox(
