@@ -9,6 +9,7 @@ mod courier;
 mod couriers;
 mod load;
 mod plan;
+mod restart;
 mod victim;
 
 use lienthong::pipeline::Role;

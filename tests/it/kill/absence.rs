@@ -16,9 +16,9 @@ const GROUPS: [&str; 3] = ["router", "courier", "tracker"];
 const FULL: Duration = Duration::from_secs(300);
 const SHORT: Duration = Duration::from_secs(10);
 /// How soon the roles work again, as the row has it.
-const RECOVERY: Duration = Duration::from_secs(10);
+pub(super) const RECOVERY: Duration = Duration::from_secs(10);
 /// What a machine may add that is busy with other tests.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 const DURING: &str = "during-";
 const EVERY: Duration = Duration::from_millis(100);
 const BEFORE: usize = 200;
