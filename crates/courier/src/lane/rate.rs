@@ -202,12 +202,17 @@ mod tests {
         numbers.max().unwrap_or(0)
     }
 
+    /// Mostly the little that any lane is late, now and then a stall.
+    fn hold_ups() -> impl Strategy<Value = Vec<i64>> {
+        prop::collection::vec(prop_oneof![9 => 0..4_i64, 1 => 0..400_i64], 1..50)
+    }
+
     proptest! {
         /// D10: from the first moment of a release on, and whatever holds the lane up.
         #[test]
         fn d10_no_second_sees_more_than_the_contract_and_a_tenth(
             per_second in 10..10_000_u32,
-            held_up in prop::collection::vec(0..400_i64, 1..50),
+            held_up in hold_ups(),
         ) {
             let mut held_up = held_up.into_iter().cycle();
             let mut rate = rate(per_second, 0);
@@ -219,7 +224,7 @@ mod tests {
         #[test]
         fn d10_no_tenth_of_a_second_sees_more_than_1_4_times_its_share(
             per_second in 10..10_000_u32,
-            held_up in prop::collection::vec(0..400_i64, 1..50),
+            held_up in hold_ups(),
         ) {
             let mut held_up = held_up.into_iter().cycle();
             let mut rate = rate(per_second, 0);
@@ -231,12 +236,12 @@ mod tests {
 
     #[test]
     fn d10_a_lane_that_is_held_up_keeps_the_rate() {
-        // Two milliseconds each time, and now and then as long as can be made up for.
+        // Five milliseconds each time, and now and then as long as can be made up for.
         for per_second in [50, 5_000] {
             let mut times = 0;
             let held_up = || {
                 times += 1;
-                if times % 500 == 0 { 90 } else { 2 }
+                if times % 500 == 0 { 90 } else { 5 }
             };
             let begun = begun(&mut rate(per_second, 0), monday(), 20, held_up);
             let share = begun.len() as f64 / (20.0 * f64::from(per_second));
