@@ -207,6 +207,13 @@ mod tests {
         prop::collection::vec(prop_oneof![9 => 0..4_i64, 1 => 0..400_i64], 1..50)
     }
 
+    /// When each began of a backlog that is let go on a lane that is held up so each time.
+    fn released(per_second: u32, held_up: Vec<i64>) -> Vec<i64> {
+        let mut held_up = held_up.into_iter().cycle();
+        let mut rate = rate(per_second, 0);
+        begun(&mut rate, monday(), 5, || held_up.next().unwrap())
+    }
+
     proptest! {
         /// D10: from the first moment of a release on, and whatever holds the lane up.
         #[test]
@@ -214,9 +221,7 @@ mod tests {
             per_second in 10..10_000_u32,
             held_up in hold_ups(),
         ) {
-            let mut held_up = held_up.into_iter().cycle();
-            let mut rate = rate(per_second, 0);
-            let begun = begun(&mut rate, monday(), 5, || held_up.next().unwrap());
+            let begun = released(per_second, held_up);
             let most = most_within(1_000, &begun) as f64;
             prop_assert!(most <= f64::from(per_second).mul_add(1.1, 1.0), "{most}");
         }
@@ -226,9 +231,7 @@ mod tests {
             per_second in 10..10_000_u32,
             held_up in hold_ups(),
         ) {
-            let mut held_up = held_up.into_iter().cycle();
-            let mut rate = rate(per_second, 0);
-            let begun = begun(&mut rate, monday(), 5, || held_up.next().unwrap());
+            let begun = released(per_second, held_up);
             let (most, share) = (most_within(100, &begun) as f64, f64::from(per_second) / 10.0);
             prop_assert!(most <= share.mul_add(1.4, 2.0), "{most} where {share} are even");
         }
