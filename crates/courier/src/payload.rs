@@ -76,9 +76,11 @@ impl Payload {
 
     /// The report that stores it, unless that is done.
     pub(crate) fn store_at(&mut self, place: Place) -> Option<Report> {
-        let is_stored = std::mem::replace(&mut self.is_stored, true);
+        if std::mem::replace(&mut self.is_stored, true) {
+            return None;
+        }
         let body = self.body.clone();
-        (!is_stored).then_some(Report::Payload { place, body })
+        Some(Report::Payload { place, body })
     }
 
     /// A payload that may wait for its turn; `None` when the budget is used up.

@@ -107,9 +107,17 @@ impl Server {
             End::Immediate => {
                 let noted = self.dir.path().join("data/postmaster.pid");
                 let noted = fs::read_to_string(noted).unwrap();
+                let pid = noted.lines().next().unwrap();
                 let mut kill = Command::new("kill");
-                kill.args(["-QUIT", noted.lines().next().unwrap()]);
+                kill.args(["-QUIT", pid]);
                 run(kill).await;
+                // One that has ended and that nobody has collected yet has no command line.
+                let command = Path::new("/proc").join(pid).join("cmdline");
+                eventually("the server has ended", async || {
+                    let runs = fs::read(&command).is_ok_and(|line| !line.is_empty());
+                    (!runs).then_some(())
+                })
+                .await;
             }
         }
     }

@@ -47,21 +47,23 @@ impl Engine {
     pub(super) fn put_waiting_away(&mut self) {
         let line = self.lane.line();
         let waits = |id: &DeliveryId| line.standing(*id) != Some(Standing::InFlight);
-        for (id, mut payload) in self.payloads.extract_if(|id, _| waits(id)) {
-            let entry = line.entry(id);
-            let report = entry.and_then(|entry| payload.store_at(entry.place));
-            self.leaving.reports.extend(report);
-        }
+        let waiting = self.payloads.extract_if(|id, _| waits(id)).collect();
+        self.put_each_away(waiting);
         self.payloads.shrink_to_fit();
     }
 
-    /// Stores what the log alone would have once this lane has ended.
-    pub(super) async fn put_all_away(&mut self) {
-        for (id, payload) in std::mem::take(&mut self.payloads) {
+    fn put_each_away(&mut self, payloads: Vec<(DeliveryId, Payload)>) {
+        for (id, payload) in payloads {
             if let Some(place) = self.lane.line().entry(id).map(|entry| entry.place) {
                 self.put_away(place, payload);
             }
         }
+    }
+
+    /// Stores what the log alone would have once this lane has ended.
+    pub(super) async fn put_all_away(&mut self) {
+        let all = self.payloads.drain().collect();
+        self.put_each_away(all);
         self.store_leaving().await;
     }
 
