@@ -209,11 +209,7 @@ impl Leases {
 
     fn have_all(&mut self) {
         for destination in self.member.destinations.iter() {
-            self.tell(Change::Gained(Lease {
-                destination: destination.clone(),
-                token: Token(1),
-                until: None,
-            }));
+            self.tell(Change::Gained(Lease::for_good(destination.clone())));
         }
     }
 
@@ -446,6 +442,15 @@ impl Hands {
 // === impl Lease ===
 
 impl Lease {
+    /// On a store of one process.
+    pub(crate) fn for_good(destination: DestinationId) -> Self {
+        Self {
+            destination,
+            token: Token(1),
+            until: None,
+        }
+    }
+
     /// Whether an attempt may begin now.
     pub(crate) fn is_valid(&self, now: Instant) -> bool {
         let ends = self.until.as_ref().map(|until| *until.borrow());

@@ -9,6 +9,7 @@
 //! two looks, one length of a lease apart. Nobody needs to know who is alive for that, and what a slow
 //! one publishes as well is dropped by every reader, for the ids are the same.
 
+mod gather;
 mod late;
 mod outcomes;
 mod rows;
@@ -38,6 +39,7 @@ use crate::lane::{Kept, Ruling};
 use crate::leases::{Lease, Token};
 use crate::telemetry;
 
+use gather::Gathering;
 use late::Late;
 pub(crate) use late::late;
 pub(crate) use outcomes::outcome_record;
@@ -178,7 +180,8 @@ pub(crate) enum Ground {
 pub(crate) const GROUP: &str = "courier-verdicts";
 
 const BATCHES_WAITING: usize = 256;
-const BATCHES_AT_ONCE: usize = 256;
+/// Each commit costs an fsync of the store and one of the log, for which events that come in wait too.
+const PACE: Duration = Duration::from_millis(20);
 /// What waits longer than this for the log is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -235,7 +238,8 @@ impl Verdicts {
         start.ready();
         let (publisher, queue) = Outbox::queue();
         let writing = async {
-            let written = writer.write_all(incoming, own, &publisher, stop).await;
+            let gathering = Gathering::new(incoming, writer.ground.pace());
+            let written = writer.write_all(gathering, own, &publisher, stop).await;
             drop(publisher);
             written
         };
@@ -257,6 +261,15 @@ impl Verdicts {
 impl Ground {
     pub(crate) fn is_shared(self) -> bool {
         matches!(self, Self::Shared { .. })
+    }
+
+    /// How long the writer leaves between the starts of two commits. Where others may take a lane over, an
+    /// attempt takes up room until its verdict is durable, so no verdict waits for others.
+    fn pace(self) -> Duration {
+        match self {
+            Self::Alone { .. } => PACE,
+            Self::Shared { .. } => Duration::ZERO,
+        }
     }
 }
 
@@ -285,20 +298,19 @@ impl Writer {
 
     async fn write_all(
         &self,
-        mut incoming: Receiver,
+        mut gathering: Gathering,
         own: Sender,
         publisher: &Publisher,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
         let mut own = Some(own);
-        let mut batches = Vec::new();
         loop {
             select! {
-                received = incoming.recv_many(&mut batches, BATCHES_AT_ONCE) => {
-                    if received == 0 {
+                batches = gathering.next() => {
+                    let Some(batches) = batches else {
                         return Ok(());
-                    }
-                    if !self.write(std::mem::take(&mut batches), publisher).await? {
+                    };
+                    if !self.write(batches, publisher).await? {
                         return Ok(());
                     }
                 }
@@ -470,6 +482,13 @@ impl Batch {
             reports,
             unwritten,
         }
+    }
+
+    /// Whether somebody waits until it is written.
+    fn is_awaited(&self) -> bool {
+        let is_awaited =
+            |report: &Report| matches!(report, Report::Claimed { .. } | Report::Settled { .. });
+        self.reports.iter().any(is_awaited)
     }
 
     fn key(&self) -> (DestinationId, Token) {
