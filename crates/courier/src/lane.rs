@@ -365,7 +365,7 @@ impl Lane {
         })
     }
 
-    /// When [`take`](Self::take) and its siblings may give something although nothing else happens;
+    /// When [`take_at_most`](Self::take_at_most) and its siblings may give something although nothing else happens;
     /// the past is now.
     pub(crate) fn next_wake(&self, now: Millis) -> Option<Millis> {
         let wake = self.next_turn(now).into_iter();

@@ -2,7 +2,7 @@
 //!
 //! Couriers that share a store write beside one another, each lane's reports under the guard of its
 //! lease. Reports of a lane that another courier has claimed meanwhile change nothing: their deliveries
-//! are the other's. What this one heard of them is kept as a fact: see [`late`].
+//! are the other's. What this one heard of them is kept as a fact: see [`late()`].
 //!
 //! All couriers share one outbox. Each publishes what it wrote itself; what one leaves behind, because
 //! it was killed between commit and publishing, is published by any of the others: rows that stood there at
