@@ -14,10 +14,11 @@ use store::Store;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::{Instant, sleep},
 };
 use tonic::transport::{Channel, Endpoint};
 
-use super::{Backend, Roles, Site, World, eventually, within, world};
+use super::{Backend, Roles, Site, World, eventually, world};
 
 /// A site, its world, and the roles that run in this process.
 pub(crate) struct House {
@@ -168,8 +169,8 @@ impl House {
         answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
 
-    /// Waits until nothing is on its way any more, and compares what the world saw with what the
-    /// tracker claims.
+    /// Waits until nothing is on its way any more, or for `bound` nothing has happened, and compares what the
+    /// world saw with what the tracker claims.
     pub(crate) async fn violations(&self, bound: Duration) -> Vec<Violation> {
         at_rest(&self.site, &self.world, bound).await
     }
@@ -182,20 +183,15 @@ impl House {
 }
 
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// A circle that never comes to rest is left after so many times the bound, whatever goes on in it.
+const ENDLESS: u32 = 10;
 
 /// As [`House::violations`], wherever the roles run.
 pub(crate) async fn at_rest(site: &Site, world: &World, bound: Duration) -> Vec<Violation> {
     let queries = TrackerQueries::connect(&site.tracker.to_string()).unwrap();
-    let rest = within(bound, "the circle comes to rest", async || {
-        let owed: usize = world.agencies().map(simulator::Agency::owed).sum();
-        let unknown = world.history.count(Fate::Unknown);
-        let summary = queries.summary().await.ok()?;
-        let pending: u64 = summary.destinations.iter().map(|d| d.pending).sum();
-        let accepted = world.history.count(Fate::Accepted) as u64;
-        (owed == 0 && unknown == 0 && pending == 0 && summary.events >= accepted).then_some(())
-    });
     // The bound is I6; what keeps the circle going is told by the comparison.
-    let _ = tokio::time::timeout(bound.mul_f64(0.98), rest).await;
+    let _ = tokio::time::timeout(bound * ENDLESS, still(world, &queries, bound)).await;
     // The last answers may come between two of the questions.
     let agree = eventually("both tell the same", async || {
         let violations = compare(site, &queries, world).await;
@@ -204,6 +200,29 @@ pub(crate) async fn at_rest(site: &Site, world: &World, bound: Duration) -> Vec<
     match tokio::time::timeout(LAST_ANSWERS, agree).await {
         Ok(()) => Vec::new(),
         Err(_) => compare(site, &queries, world).await,
+    }
+}
+
+/// Waits until nothing is on its way, or nothing has happened for `bound`: a backlog takes as long as the
+/// machine needs for it.
+async fn still(world: &World, queries: &TrackerQueries, bound: Duration) {
+    let mut seen = (None, Instant::now());
+    while seen.1.elapsed() < bound {
+        let unknown = world.history.count(Fate::Unknown);
+        let accepted = world.history.count(Fate::Accepted) as u64;
+        let owed: usize = world.agencies().map(simulator::Agency::owed).sum();
+        let taken: usize = world.agencies().map(simulator::Agency::taken).sum();
+        if let Ok(summary) = queries.summary().await {
+            let pending: u64 = summary.destinations.iter().map(|d| d.pending).sum();
+            if owed == 0 && unknown == 0 && pending == 0 && summary.events >= accepted {
+                return;
+            }
+            let now = Some((accepted, taken, pending, summary.events));
+            if seen.0 != now {
+                seen = (now, Instant::now());
+            }
+        }
+        sleep(LOOK_AGAIN).await;
     }
 }
 

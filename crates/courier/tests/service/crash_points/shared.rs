@@ -17,7 +17,9 @@ use super::*;
 use stage::{DOOMED, Died, How, LANES, LEASES, SHARE, Stage, refused};
 
 /// Of a whole walk.
-const AT_MOST: Duration = Duration::from_secs(300);
+const AT_MOST: Duration = Duration::from_secs(600);
+/// Of one life, with all the others beside it.
+const LIFE: Duration = Duration::from_secs(180);
 const BATCHES: usize = 6;
 /// Lives beside one another: each mostly waits for the end of a lease.
 const AT_ONCE: usize = 8;
@@ -100,7 +102,7 @@ async fn lives(fatal: Option<(Point, usize)>, how: How) -> (Lived, Option<&'stat
 
 async fn ends_at(how: How, point: Point, mut passage: usize) {
     loop {
-        let lived = timeout(PATIENCE, lives(Some((point, passage)), how)).await;
+        let lived = timeout(LIFE, lives(Some((point, passage)), how)).await;
         let Ok((lived, found)) = lived else {
             panic!("{point}, passage {passage}: something never comes to its end");
         };
