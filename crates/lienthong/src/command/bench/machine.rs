@@ -41,7 +41,8 @@ impl Steal {
         Self { begun: ticks() }
     }
 
-    fn percent(&self) -> f64 {
+    /// Of the processors' time, so far.
+    pub(crate) fn percent(&self) -> f64 {
         match (self.begun, ticks()) {
             (Some((steal, all)), Some((steal_now, all_now))) if all_now > all => {
                 100.0 * (steal_now - steal) as f64 / (all_now - all) as f64
