@@ -31,7 +31,6 @@ async fn s9_a_long_absence_of_the_database_holds_everything_where_it_is() {
     let Some(Backend::Real { brokers, postgres }) = Backend::real(test) else {
         return;
     };
-    let _alone = alone().await;
     let mut house = House::new(Backend::Embedded).await;
     let direct = Config::postgres(&postgres, house.site.settings().store.postgres.schema);
     let door = Door::before(&postgres, &house.world);
@@ -62,6 +61,9 @@ async fn s9_a_long_absence_of_the_database_holds_everything_where_it_is() {
         SHORT
     };
     let (accepted, most) = accept_for(away, &house, &others).await;
+    // Waiting costs the machine little; catching up takes both cores.
+    let _alone = alone().await;
+    let most = most.max(others.resident());
     assert_eq!(places(&store).await, at);
     let opened = Instant::now();
     door.set_open(true);
