@@ -117,7 +117,8 @@ pub(crate) struct Engine {
 type Query = Pin<Box<dyn Future<Output = (DeliveryId, Known)> + Send>>;
 
 const AT_ONCE: usize = 64;
-const READ_AHEAD: usize = 256;
+/// Payloads that one read brings: a longer one keeps a processor from whoever publishes.
+const READ_AHEAD: usize = 32;
 const PAUSE: Duration = Duration::from_millis(200);
 
 // === impl Engine ===

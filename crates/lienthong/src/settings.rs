@@ -246,14 +246,18 @@ impl Settings {
     }
 
     /// The same for the tracker, whose rows a dossier's event, delivery and outcome share when they are
-    /// read together.
+    /// read together. Where it writes in our own process, a short wait keeps its transactions short as well.
     pub fn tracker_options(&self) -> consumer::Options {
+        let linger = match self.store.kind {
+            StoreKind::Sqlite => 25,
+            StoreKind::Postgres => 100,
+        };
         consumer::Options {
             limit: log::Limit {
                 records: 2_000,
                 bytes: 4 << 20,
             },
-            linger: Duration::from_millis(100),
+            linger: Duration::from_millis(linger),
             ..self.options()
         }
     }

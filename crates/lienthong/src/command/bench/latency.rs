@@ -28,7 +28,8 @@ pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are valid")
 }
 
-/// Microseconds of calls that begin at a steady rate, from when each was due to its answer.
+/// Microseconds of calls that begin at a steady rate, from when each was due to its answer. They do not keep a
+/// beat: it would meet the ticks of every timer on the way in one phase, another one in each run.
 pub(crate) async fn steady<F>(
     tasks: &Tasks,
     rate: u64,
@@ -38,11 +39,11 @@ pub(crate) async fn steady<F>(
 where
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
-    let mut ticks = time::interval(Duration::from_secs(1) / u32::try_from(rate)?);
-    ticks.set_missed_tick_behavior(time::MissedTickBehavior::Burst);
+    let begun = time::Instant::now();
     let mut calls = Vec::new();
     for number in 0..rate * span.as_secs() {
-        let due = ticks.tick().await;
+        let due = begun + offset(number, rate);
+        time::sleep_until(due).await;
         let call = call(number);
         calls.push(tasks.spawn_brief(async move { call.await.map(|()| due.elapsed()) }));
     }
@@ -51,6 +52,13 @@ where
         histogram.saturating_record(u64::try_from(took?.as_micros())?);
     }
     Ok(histogram)
+}
+
+/// Each in its own share of the time, and all over it: steps of the golden ratio come to every phase alike.
+fn offset(number: u64, rate: u64) -> Duration {
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    let phase = (number as f64 * GOLDEN).fract();
+    Duration::from_secs_f64((number as f64 + phase) / rate as f64)
 }
 
 /// 99th percentiles from publish to first attempt, in rounds that alternate with the bare echo; the best
@@ -112,4 +120,23 @@ async fn one_round(
     }
     let _ = tasks.drain(Duration::from_millis(100)).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_keep_the_rate_and_come_in_every_phase() {
+        let mut phases = [0; 10];
+        for number in 0..1_000 {
+            let micros = offset(number, 100).as_micros() as u64;
+            assert_eq!(micros / 10_000, number);
+            phases[(micros % 10_000 / 1_000) as usize] += 1;
+        }
+        assert!(
+            phases.iter().all(|count| (95..=105).contains(count)),
+            "{phases:?}"
+        );
+    }
 }
