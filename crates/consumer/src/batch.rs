@@ -1,10 +1,15 @@
 use std::collections::{BTreeMap, HashMap};
 
-use log::{Read, Record, Topic};
+use domain::RecordId;
+use jiff::Timestamp;
+use log::{Position, Read, Record, Stored, Topic};
 use sha2::{Digest, Sha256};
 use store::{InboxEntry, Move, Offsets};
 
-use crate::{Fresh, Unreadable, outbox::inbox_id};
+use crate::{Fresh, Unreadable};
+
+/// Of a time in Unix milliseconds, in an inbox key: until the year 10889.
+const TIME_BYTES: usize = 6;
 
 /// A batch as it was read: what is new in it, what cannot be read, and how far it moves the offsets.
 pub(crate) struct Batch {
@@ -14,23 +19,59 @@ pub(crate) struct Batch {
     pub(crate) moves: Vec<Move>,
 }
 
-/// A record with its inbox id and the digest of its body.
+/// A record with its id, its key in the inbox and the digest of its body.
 pub(crate) struct Known {
-    pub(crate) read: Read,
-    pub(crate) id: [u8; 16],
+    read: Read,
+    id: RecordId,
+    pub(crate) key: [u8; 16],
     digest: i64,
 }
 
-/// Works out ids and digests.
+/// Works out ids, keys and digests.
 pub(crate) fn identify(reads: Vec<Read>) -> Vec<Known> {
     let known = reads.into_iter().map(|read| {
-        let (id, digest) = match &read {
-            Read::Ok(stored) => (*inbox_id(stored).as_bytes(), digest(&stored.record)),
-            Read::Broken { .. } => ([0; 16], 0),
+        let (id, key, digest) = match &read {
+            Read::Ok(stored) => {
+                let id = record_id(stored);
+                (id, inbox_key(stored, id), digest(&stored.record))
+            }
+            Read::Broken { .. } => (RecordId::from([0; 16]), [0; 16], 0),
         };
-        Known { read, id, digest }
+        Known {
+            read,
+            id,
+            key,
+            digest,
+        }
     });
     known.collect()
+}
+
+/// The id of a record: of its source and id; of its place where it lacks one of them, for then nothing
+/// can be said to be its repeat.
+fn record_id(stored: &Stored) -> RecordId {
+    let part = |name| stored.record.header(name).filter(|text| !text.is_empty());
+    if let (Some(source), Some(id)) = (part("source"), part("id")) {
+        return RecordId::of("event", &[source, id]);
+    }
+    let Position { partition, offset } = stored.position;
+    let (partition, offset) = (partition.to_string(), offset.to_string());
+    RecordId::of("place", &[stored.topic.label(), &partition, &offset])
+}
+
+/// Where the inbox keeps the id. Ids are hashes, so each new one would touch a page of its own; an
+/// outcome, whose repeat bears the same time because it is the same committed row, is kept by its time,
+/// beside those of the same moment. The time of an agency's event is the agency's word, and an order
+/// that is sent again is stamped anew: both are kept by their id alone.
+fn inbox_key(stored: &Stored, id: RecordId) -> [u8; 16] {
+    let mut key = *id.as_bytes();
+    let time = || stored.record.header("time")?.parse::<Timestamp>().ok();
+    if stored.topic == Topic::Outcomes
+        && let Some(at) = time()
+    {
+        key[..TIME_BYTES].copy_from_slice(&at.as_millisecond().to_be_bytes()[8 - TIME_BYTES..]);
+    }
+    key
 }
 
 /// Drops repeats, marks conflicts, and works out the moves.
@@ -47,7 +88,13 @@ pub(crate) fn sift(
         moves: Vec::new(),
     };
     let mut next: BTreeMap<(Topic, i32), i64> = BTreeMap::new();
-    for Known { read, id, digest } in records {
+    for known in records {
+        let Known {
+            read,
+            id,
+            key,
+            digest,
+        } = known;
         let position = read.position();
         next.insert((read.topic(), position.partition), position.offset + 1);
         match read {
@@ -66,21 +113,21 @@ pub(crate) fn sift(
                     raw,
                 });
             }
-            Read::Ok(stored) => match seen.get(&id) {
+            Read::Ok(stored) => match seen.get(&key) {
                 Some(before) if *before == digest => {}
                 before => {
                     let conflict = before.is_some();
                     if !conflict {
-                        seen.insert(id, digest);
+                        seen.insert(key, digest);
                         batch.inbox.push(InboxEntry {
-                            id,
+                            id: key,
                             digest,
                             seen_at: now,
                         });
                     }
                     batch.fresh.push(Fresh {
                         stored,
-                        id: id.into(),
+                        id,
                         conflict,
                     });
                 }
@@ -192,6 +239,33 @@ mod tests {
         let batch = sifted(vec![read(0, "", "x"), read(1, "", "x")], HashMap::new());
         let conflicts: Vec<bool> = batch.fresh.iter().map(|fresh| fresh.conflict).collect();
         assert_eq!(conflicts, [false, false]);
+    }
+
+    #[test]
+    fn outcomes_are_kept_by_their_time_and_everything_else_by_its_id() {
+        let key_at = |topic, id: &str, time: &str| {
+            let Read::Ok(mut stored) = read(0, id, "x") else {
+                unreachable!("it is whole");
+            };
+            stored.topic = topic;
+            stored.record.headers.push(("time".into(), time.to_owned()));
+            identify(vec![Read::Ok(stored)])[0].key
+        };
+        let (noon, later) = ("2026-01-05T12:00:00Z", "2026-01-05T12:00:00.001Z");
+        let mut of_noon: Vec<_> = (0..64)
+            .map(|number| key_at(Topic::Outcomes, &number.to_string(), noon))
+            .collect();
+        of_noon.sort_unstable();
+        of_noon.dedup();
+        assert_eq!(of_noon.len(), 64);
+        assert!(*of_noon.last().unwrap() < key_at(Topic::Outcomes, "0", later));
+        for topic in [Topic::Events, Topic::Deliveries] {
+            assert_eq!(key_at(topic, "a", noon), key_at(topic, "a", later));
+        }
+        assert_eq!(
+            key_at(Topic::Outcomes, "a", "noon"),
+            key_at(Topic::Events, "a", noon)
+        );
     }
 
     #[test]

@@ -235,8 +235,8 @@ impl<F: Fold> Consumer<F> {
         let begun = Instant::now();
         let at = self.clock.now();
         let known = batch::identify(reads);
-        let ids: Vec<_> = known.iter().map(|known| known.id).collect();
-        let seen = self.store.seen(self.fold.group(), ids);
+        let keys: Vec<_> = known.iter().map(|known| known.key).collect();
+        let seen = self.store.seen(self.fold.group(), keys);
         let seen = seen.await.map_err(Error::Read)?;
         let batch = batch::sift(known, seen, offsets, at.as_millisecond());
         self.decided = Decided::Open;

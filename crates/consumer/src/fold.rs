@@ -34,7 +34,7 @@ pub trait Fold: Send + 'static {
 pub struct Fresh {
     /// The record and its place.
     pub stored: Stored,
-    /// The inbox id: of source and id together.
+    /// Of source and id together.
     pub id: RecordId,
     /// Whether the same id came before with another body.
     pub conflict: bool,

@@ -5,8 +5,7 @@ use std::{
     time::Duration,
 };
 
-use domain::RecordId;
-use log::{AppendError, Log, Position, Record, Stored, Topic};
+use log::{AppendError, Log, Position, Record, Topic};
 use runtime::{Health, Readiness};
 use store::{CommitError, Outgoing, Store, Write};
 use tokio::{select, sync::mpsc, time::sleep};
@@ -279,18 +278,6 @@ pub fn by_topic(records: Vec<(Topic, Record)>) -> Vec<(Topic, Vec<Record>)> {
         }
     }
     lists
-}
-
-/// The inbox id of a record: of its source and id; of its place where it lacks one of them, for then
-/// nothing can be said to be its repeat.
-pub(crate) fn inbox_id(stored: &Stored) -> RecordId {
-    let part = |name| stored.record.header(name).filter(|text| !text.is_empty());
-    if let (Some(source), Some(id)) = (part("source"), part("id")) {
-        return RecordId::of("event", &[source, id]);
-    }
-    let Position { partition, offset } = stored.position;
-    let (partition, offset) = (partition.to_string(), offset.to_string());
-    RecordId::of("place", &[stored.topic.label(), &partition, &offset])
 }
 
 #[cfg(test)]
