@@ -12,7 +12,7 @@ pub struct Outcome {
     pub id: RecordId,
     /// The dossier.
     pub dossier: DossierKey,
-    /// When it happened.
+    /// When it happened. Decided once, with the id: readers recognise a repeat by both.
     pub at: Timestamp,
     /// What happened.
     pub kind: OutcomeKind,
