@@ -65,10 +65,9 @@ fn record_id(stored: &Stored) -> RecordId {
 /// that is sent again is stamped anew: both are kept by their id alone.
 fn inbox_key(stored: &Stored, id: RecordId) -> [u8; 16] {
     let mut key = *id.as_bytes();
-    let time = || stored.record.header("time")?.parse::<Timestamp>().ok();
-    if stored.topic == Topic::Outcomes
-        && let Some(at) = time()
-    {
+    let time = stored.record.header("time");
+    let time = time.filter(|_| stored.topic == Topic::Outcomes);
+    if let Some(at) = time.and_then(|text| text.parse::<Timestamp>().ok()) {
         key[..TIME_BYTES].copy_from_slice(&at.as_millisecond().to_be_bytes()[8 - TIME_BYTES..]);
     }
     key

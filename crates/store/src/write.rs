@@ -110,7 +110,7 @@ pub struct Move {
 /// An id that was seen, with a digest that tells a repeat from a conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InboxEntry {
-    /// The id, in the order in which ids are kept: those that come together belong together.
+    /// The key that the record is recognised by. Neighbouring keys share a page.
     pub id: [u8; 16],
     /// A digest of the record's body.
     pub digest: i64,
