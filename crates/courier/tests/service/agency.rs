@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use futures_util::{Stream, StreamExt};
 use prost::Message;
@@ -86,6 +86,23 @@ pub(crate) async fn serve(
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
     });
     address
+}
+
+/// Where a script waits for the test's word. A worker that merely blocked could hold up the whole
+/// runtime, timers and all, so this needs one with several.
+pub(crate) struct Word<T>(Mutex<mpsc::Receiver<T>>);
+
+pub(crate) fn word<T>() -> (mpsc::Sender<T>, Word<T>) {
+    let (sender, receiver) = mpsc::channel();
+    (sender, Word(Mutex::new(receiver)))
+}
+
+// === impl Word ===
+
+impl<T> Word<T> {
+    pub(crate) fn wait(&self) -> T {
+        tokio::task::block_in_place(|| self.0.lock().unwrap().recv().unwrap())
+    }
 }
 
 // === impl Arrival ===

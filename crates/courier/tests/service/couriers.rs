@@ -178,12 +178,12 @@ async fn o6_a_courier_that_stood_still_changes_nothing_when_it_goes_on() {
         return;
     };
     let (arrived, arrives) = mpsc::channel();
-    let (go, goes) = mpsc::channel::<()>();
-    let (arrived, goes) = (Mutex::new(arrived), Mutex::new(goes));
+    let (go, goes) = agency::word();
+    let arrived = Mutex::new(arrived);
     let (address, seen) = agency::start(None, &world.tasks, move |delivery, count| {
         if count == 1 && delivery.step == "held" {
             arrived.lock().unwrap().send(()).unwrap();
-            tokio::task::block_in_place(|| goes.lock().unwrap().recv().unwrap());
+            goes.wait();
         }
         Reply::Taken
     })

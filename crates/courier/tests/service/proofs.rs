@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use domain::{Action, Delivery, Destination, DossierKey, Order, OutcomeKind, RecordId};
@@ -140,10 +139,9 @@ fn assert_unknown_then_proved(outcomes: &[domain::Outcome]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn d14_an_event_before_the_time_out_settles_it_then() {
     let world = World::new().await;
-    let (end, ended) = mpsc::channel();
-    let ended = Mutex::new(ended);
+    let (end, ended) = agency::word();
     let (address, seen) = agency::start(None, &world.tasks, move |_, _| {
-        ended.lock().unwrap().recv().unwrap();
+        ended.wait();
         Reply::Fails(tonic::Code::Cancelled)
     })
     .await;
@@ -268,11 +266,10 @@ async fn d14_an_event_settles_nothing_that_was_not_sent_or_is_known() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn d14_an_event_during_a_refused_attempt_settles_no_later_one() {
     let world = World::new().await;
-    let (answer, asked) = mpsc::channel();
-    let asked = Mutex::new(asked);
+    let (answer, asked) = agency::word();
     let (address, seen) = agency::start(None, &world.tasks, move |delivery, count| {
         if delivery.dossier.as_str() == "d-1" && count == 1 {
-            asked.lock().unwrap().recv().unwrap();
+            asked.wait();
             return Reply::Busy;
         }
         Reply::Fails(tonic::Code::Cancelled)
