@@ -12,19 +12,21 @@ use store::Store;
 use tonic::{Request, Response, Status};
 
 use crate::lanes::Lanes;
-use crate::orders::{self, Gate};
+use crate::orders::{self, Gate, Stamps};
 use crate::stored::{self, Last, Stored, Wait};
 use crate::verdicts;
 
 use wire::{attempt, invalid, lane, order_record, unreadable, unwritten};
 
-/// Answers operators and takes their orders.
+/// Answers operators and takes their orders. Cheap to clone.
+#[derive(Clone)]
 pub struct Api {
     lanes: Lanes,
     log: Log,
     store: Store,
     clock: Clock,
     gate: Gate,
+    stamps: Stamps,
 }
 
 /// The most deliveries of one order.
@@ -41,12 +43,13 @@ impl Api {
             store,
             clock,
             gate,
+            stamps: Stamps::default(),
         }
     }
 
     /// Writes the orders into the log, durably.
     async fn order(&self, actions: Vec<Action>, by: &Note, reason: &Note) -> Result<(), Status> {
-        let at = self.clock.now();
+        let at = self.stamps.next(self.clock.now());
         let records: Vec<_> = actions
             .into_iter()
             .map(|action| {

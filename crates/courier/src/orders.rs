@@ -4,10 +4,10 @@ mod book;
 mod changes;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{Action, DestinationId, Order, RecordId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use log::Record;
 use store::{Kind, ReadError, Row, Store, Value};
 
@@ -17,6 +17,8 @@ use crate::entry::Millis;
 
 pub(crate) use book::Book;
 pub(crate) use changes::News;
+
+const MILLISECOND: SignedDuration = SignedDuration::from_millis(1);
 
 /// An order as the log brought it.
 pub(crate) struct Received {
@@ -45,6 +47,11 @@ pub(crate) fn record(order: &Order) -> Record {
         value,
     }
 }
+
+/// Gives each order a millisecond of its own, the audit's unit: the audit shows the orders that one
+/// courier took in the order in which it took them.
+#[derive(Clone, Default)]
+pub(crate) struct Stamps(Arc<Mutex<Timestamp>>);
 
 /// A row of the audit.
 pub(crate) struct Audited {
@@ -77,6 +84,23 @@ pub(crate) async fn on(
         })
     };
     rows.iter().map(read).collect()
+}
+
+// === impl Stamps ===
+
+impl Stamps {
+    /// Now, or the millisecond after the last order where the clock has not come so far. A clock that
+    /// was set back is believed.
+    pub(crate) fn next(&self, now: Timestamp) -> Timestamp {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead = last.duration_since(now);
+        if ahead > -MILLISECOND && ahead < SignedDuration::from_secs(1) {
+            *last = last.checked_add(MILLISECOND).unwrap_or(now);
+        } else {
+            *last = now;
+        }
+        *last
+    }
 }
 
 // === impl Gate ===
@@ -125,5 +149,31 @@ fn words(action: &Action) -> String {
             deliveries.len().saturating_sub(1)
         ),
         Action::Discard { .. } | Action::CancelJob { .. } => action.word().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(nanosecond: i128) -> Timestamp {
+        Timestamp::from_nanosecond(1_800_000_000_000_000_000 + nanosecond).unwrap()
+    }
+
+    /// Orders given at these moments, in nanoseconds, and the times that they get.
+    fn stamped(given: &[i128]) -> Vec<Timestamp> {
+        let stamps = Stamps::default();
+        given.iter().map(|given| stamps.next(at(*given))).collect()
+    }
+
+    #[test]
+    fn orders_of_one_millisecond_get_one_each() {
+        let expected = [at(5), at(1_000_005), at(2_000_005), at(3_500_000)];
+        assert_eq!(stamped(&[5, 6, 999_999, 3_500_000]), expected);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_is_believed() {
+        assert_eq!(stamped(&[5_000_000_000, 7]), [at(5_000_000_000), at(7)]);
     }
 }

@@ -35,10 +35,7 @@ pub struct Service;
 pub struct Handle {
     lanes: Lanes,
     pulls: Pulls,
-    log: Log,
-    store: Store,
-    clock: Clock,
-    gate: Gate,
+    api: Api,
 }
 
 const SCHEMAS: [&Schema; 3] = [&consumer::SCHEMA, &tables::SCHEMA, &leases::tables::SCHEMA];
@@ -110,12 +107,9 @@ impl Service {
         set_to_work(crew, leases, &start, owners, tasks).await?;
         show_figures(&lanes, tasks, &health);
         Ok(Handle {
-            lanes,
+            lanes: lanes.clone(),
             pulls: Pulls::new(shelves, tasks.clone()),
-            log,
-            store,
-            clock,
-            gate,
+            api: Api::new(lanes, log, store, clock, gate),
         })
     }
 }
@@ -140,13 +134,7 @@ impl Handle {
 
     /// The `Courier` service for callers in this process.
     pub fn api(&self) -> Api {
-        Api::new(
-            self.lanes.clone(),
-            self.log.clone(),
-            self.store.clone(),
-            self.clock.clone(),
-            self.gate.clone(),
-        )
+        self.api.clone()
     }
 
     /// How every lane stands, as `/status` shows it.
