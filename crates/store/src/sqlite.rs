@@ -2,6 +2,7 @@
 
 mod apply;
 mod connection;
+mod copying;
 mod failure;
 mod migrate;
 mod reader;

@@ -1,12 +1,14 @@
 //! The one thread that writes. It takes all waiting writes, runs each in a savepoint, and commits
-//! them together: one fsync for all.
+//! them together: one fsync for all. While nothing waits it copies the write-ahead file back.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::copying::Copying;
 use super::failure::Failure;
 use crate::error::CommitError;
 use crate::telemetry::Chain;
@@ -36,11 +38,24 @@ enum Outcome {
     Stop(CommitError),
 }
 
-/// Why a group was not committed.
+/// Why a group was not committed, or the write-ahead file not copied back.
 enum GroupError {
     Passing(CommitError),
     Lasting(CommitError),
 }
+
+/// The file until it fails, and then why nothing may be tried on it any more.
+struct File<C> {
+    connection: Connection,
+    broken: Option<CommitError>,
+    copying: Copying,
+    copy_back: C,
+}
+
+/// Copies the write-ahead file back as far as no reader needs it.
+trait CopyBack: Fn(&Connection) -> Result<(), GroupError> + Send + 'static {}
+
+impl<F: Fn(&Connection) -> Result<(), GroupError> + Send + 'static> CopyBack for F {}
 
 struct Task<F, T, E> {
     work: Option<F>,
@@ -55,8 +70,18 @@ impl Writer {
     const GROUP: usize = 128;
 
     pub(super) fn start(connection: Connection) -> Self {
+        Self::copying_by(connection, copy_back)
+    }
+
+    fn copying_by(connection: Connection, copy_back: impl CopyBack) -> Self {
         let (jobs, queue) = channel();
-        let thread = thread::spawn(move || Self::serve(&connection, &queue));
+        let file = File {
+            connection,
+            broken: None,
+            copying: Copying::default(),
+            copy_back,
+        };
+        let thread = thread::spawn(move || Self::serve(file, &queue));
         Self {
             jobs: Some(jobs),
             thread: Some(thread),
@@ -86,23 +111,14 @@ impl Writer {
         }
     }
 
-    fn serve(connection: &Connection, queue: &Receiver<Box<dyn Job>>) {
-        let mut broken = None;
-        while let Ok(first) = queue.recv() {
+    fn serve(mut file: File<impl CopyBack>, queue: &Receiver<Box<dyn Job>>) {
+        while let Ok(first) = queue.try_recv().or_else(|_| {
+            file.rest();
+            queue.recv()
+        }) {
             let mut group = vec![first];
             group.extend(queue.try_iter().take(Self::GROUP - 1));
-            let commit = match &broken {
-                Some(error) => Err(CommitError::clone(error)),
-                None => match commit_group(connection, &mut group) {
-                    Ok(()) => Ok(()),
-                    Err(GroupError::Passing(error)) => Err(error),
-                    Err(GroupError::Lasting(error)) => {
-                        tracing::error!(error = %Chain(&error), "the store's file has failed");
-                        broken = Some(error.clone());
-                        Err(error)
-                    }
-                },
-            };
+            let commit = file.commit(&mut group);
             for job in group {
                 job.answer(commit.clone());
             }
@@ -117,6 +133,40 @@ impl Drop for Writer {
             // An error is a panic of the thread, which was reported when it happened.
             let _ = thread.join();
         }
+    }
+}
+
+// === impl File ===
+
+impl<C: CopyBack> File<C> {
+    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), CommitError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        self.copying.committed();
+        commit_group(&self.connection, group).map_err(|error| match error {
+            GroupError::Passing(error) => error,
+            GroupError::Lasting(error) => self.fail(error),
+        })
+    }
+
+    /// Nothing waits to be written.
+    fn rest(&mut self) {
+        let begun = Instant::now();
+        if self.broken.is_some() || !self.copying.is_due(begun) {
+            return;
+        }
+        // What passes is tried again, and commits tell it where they suffer from it.
+        if let Err(GroupError::Lasting(error)) = (self.copy_back)(&self.connection) {
+            self.fail(error);
+        }
+        self.copying.ended(begun, Instant::now());
+    }
+
+    fn fail(&mut self, error: CommitError) -> CommitError {
+        tracing::error!(error = %Chain(&error), "the store's file has failed");
+        self.broken = Some(error.clone());
+        error
     }
 }
 
@@ -154,10 +204,28 @@ fn run_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), 
 
 fn execute(connection: &Connection, sql: &str) -> Result<(), GroupError> {
     let run = || connection.prepare_cached(sql)?.execute([]).map(drop);
-    run().map_err(|error| match Failure::<CommitError>::from(error) {
-        Failure::Group(error) => GroupError::Passing(error),
-        Failure::Refused(error) | Failure::Broken(error) => GroupError::Lasting(error),
-    })
+    run().map_err(GroupError::from)
+}
+
+/// An error of the copying within a commit is told to nobody; one of this is.
+fn copy_back(connection: &Connection) -> Result<(), GroupError> {
+    let run = || {
+        connection
+            .prepare_cached("pragma wal_checkpoint(passive)")?
+            .query_row([], |_| Ok(()))
+    };
+    run().map_err(GroupError::from)
+}
+
+// === impl GroupError ===
+
+impl From<rusqlite::Error> for GroupError {
+    fn from(error: rusqlite::Error) -> Self {
+        match Failure::<CommitError>::from(error) {
+            Failure::Group(error) => Self::Passing(error),
+            Failure::Refused(error) | Failure::Broken(error) => Self::Lasting(error),
+        }
+    }
 }
 
 // === impl Task ===
@@ -200,6 +268,9 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::connection::open_writer;
     use super::*;
 
     /// S5, rule 10: nothing is tried on a file that has failed once.
@@ -219,6 +290,68 @@ mod tests {
         for error in errors {
             assert!(matches!(error, Err(CommitError::Fatal(_))), "{error:?}");
         }
+    }
+
+    /// The same where it fails while nothing is written.
+    #[tokio::test]
+    async fn after_a_failed_copy_everything_is_refused() {
+        let (copied, copies) = channel();
+        let fails = move |_: &Connection| {
+            copied.send(()).unwrap();
+            let eio = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_WRITE);
+            Err(rusqlite::Error::SqliteFailure(eio, None).into())
+        };
+        let writer = Writer::copying_by(Connection::open_in_memory().unwrap(), fails);
+        let good = |_: &Connection| -> Result<(), Failure> { Ok(()) };
+        writer.run(good).await.unwrap();
+
+        copies.recv().unwrap();
+        let error = writer.run(good).await;
+
+        assert!(matches!(error, Err(CommitError::Fatal(_))), "{error:?}");
+    }
+
+    /// What passes, such as a full disk, is tried again once something more is written.
+    #[tokio::test]
+    async fn after_a_copy_that_found_no_room_writing_goes_on() {
+        let (copied, copies) = channel();
+        let finds_no_room = move |_: &Connection| {
+            copied.send(()).unwrap();
+            let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+            Err(rusqlite::Error::SqliteFailure(full, None).into())
+        };
+        let writer = Writer::copying_by(Connection::open_in_memory().unwrap(), finds_no_room);
+        let good = |_: &Connection| -> Result<(), Failure> { Ok(()) };
+        writer.run(good).await.unwrap();
+        copies.recv().unwrap();
+        writer.run(good).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_copied_back_once_nothing_waits() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("store.db");
+        let config = crate::config::SqliteConfig {
+            path: path.clone(),
+            read_limit: Duration::from_secs(5),
+            max_pages: None,
+        };
+        let writer = Writer::start(open_writer(&config).unwrap());
+        let length = || std::fs::metadata(&path).unwrap().len();
+        let before = length();
+        let written = |connection: &Connection| -> Result<(), Failure> {
+            Ok(connection.execute_batch("create table t (n); insert into t values (1)")?)
+        };
+        writer.run(written).await.unwrap();
+
+        let copied = async {
+            while length() == before {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), copied)
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
