@@ -5,7 +5,7 @@ use domain::Event;
 use lienthong::pipeline::{Pipeline, Role};
 use log::{Log, Record, Topic};
 use proto::v1::{DossierState, PublishRequest, gateway_client::GatewayClient};
-use runtime::ErrorChain;
+use runtime::{Background, ErrorChain};
 use simulator::{Answer, Invariant};
 use store::{Config, Store};
 use tonic::{Code, Status};
@@ -190,7 +190,8 @@ async fn log_and_store_that_are_away_at_start_are_named() {
         settings.store.postgres.url = postgres.to_owned();
         let clock = house.site.clock.clone();
         let plan = house.site.plan();
-        let error = Pipeline::open_with(settings, plan, &Role::ALL, clock).await;
+        let error =
+            Pipeline::open_with(settings, plan, &Role::ALL, clock, Background::here()).await;
         ErrorChain(&error.err().expect("it cannot be opened")).to_string()
     };
 

@@ -2,10 +2,12 @@
 
 use std::fs;
 
+use lienthong::pipeline::{Pipeline, Role, StartError};
+use runtime::{BackgroundThreads, Clock, Tasks};
 use simulator::{Answer, Fate};
 use tokio::net::TcpListener;
 
-use crate::harness::{Backend, Child, House, Launch, eventually, say};
+use crate::harness::{Backend, Child, House, Launch, PATIENCE, eventually, say};
 
 const MARRIAGE: &str = "1.000894";
 
@@ -82,6 +84,47 @@ async fn a_mistake_in_a_route_file_is_named_with_its_place() {
     assert_eq!(code, Some(64), "{text}");
     let place = format!("birth.yaml:{line}:");
     assert!(text.contains(&place) && text.contains("planet"), "{text}");
+}
+
+/// D10: what the other roles have to do is not felt by whoever publishes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d10_other_roles_and_the_store_give_way_to_the_intake() {
+    let house = House::new(Backend::Embedded).await;
+    let mut child = Child::start(&house.site, &Launch::Up);
+    child.ready().await;
+    let threads = child.threads();
+    let of = |name: &str| -> Vec<i32> {
+        let named = threads.iter().filter(|(of, _)| of == name);
+        named.map(|(_, nice)| *nice).collect()
+    };
+    let own = of("log-writer")[0];
+    let background = of("background");
+    // SQLite's threads bear the name of the one that started them.
+    assert!(background.len() > 2, "{threads:?}");
+    let lowered = (own + 10).min(19);
+    assert!(
+        background.iter().all(|nice| *nice == lowered),
+        "{threads:?}"
+    );
+    let others = threads.iter().filter(|(name, _)| name != "background");
+    assert!(others.clone().all(|(_, nice)| *nice == own), "{threads:?}");
+    child.terminate().await;
+    assert_eq!(child.ended().await.0, Some(0));
+}
+
+/// D10: of the roles only the gateway does without the background.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d10_the_gateway_needs_nothing_of_the_background() {
+    let house = House::new(Backend::Embedded).await;
+    let (settings, clock) = (house.site.settings(), Clock::system());
+    let ended = BackgroundThreads::start().unwrap().background().clone();
+    let tasks = Tasks::default();
+    let open = Pipeline::open(settings, &[Role::Gateway], clock, ended);
+    let pipeline = open.await.unwrap();
+    pipeline.start(&[Role::Gateway], &tasks).await.unwrap();
+    let refused = pipeline.start(&[Role::Router], &tasks).await;
+    assert!(matches!(refused, Err(StartError::BrokeOff(_))));
+    tasks.drain(PATIENCE).await.unwrap();
 }
 
 /// C7

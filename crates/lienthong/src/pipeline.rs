@@ -10,7 +10,7 @@ use std::{
 use log::Log;
 use replies::RuleSets;
 use router::Plan;
-use runtime::{Admin, AdminError, Clock, Health, Metrics, Tasks};
+use runtime::{Admin, AdminError, Background, Clock, Health, Metrics, Tasks};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -42,6 +42,7 @@ pub struct Pipeline {
     store: Option<Store>,
     clock: Clock,
     health: Health,
+    background: Background,
 }
 
 /// Where the roles that were started answer.
@@ -109,6 +110,9 @@ pub enum StartError {
         #[source]
         source: dial::InvalidRoots,
     },
+    /// It panicked, or the threads of the background have ended.
+    #[error("a start broke off")]
+    BrokeOff(#[from] tokio::task::JoinError),
     /// An address cannot be had.
     #[error(
         "cannot listen on {address}; is another process using the port? choose another with `{setting}`"
@@ -147,7 +151,8 @@ impl Role {
 // === impl Pipeline ===
 
 impl Pipeline {
-    /// Reads the plan, and opens the log and, where a role needs it, the store.
+    /// Reads the plan, and opens the log and, where a role needs it, the store. The roles besides the
+    /// gateway run in the background, and the store with them.
     ///
     /// # Errors
     /// What cannot be read or opened, where, and what to do.
@@ -155,9 +160,10 @@ impl Pipeline {
         settings: Settings,
         roles: &[Role],
         clock: Clock,
+        background: Background,
     ) -> Result<Self, StartError> {
         let plan = plan::load(&settings.routes)?;
-        Self::open_with(settings, plan, roles, clock).await
+        Self::open_with(settings, plan, roles, clock, background).await
     }
 
     /// The same with a plan that is in memory already.
@@ -169,6 +175,7 @@ impl Pipeline {
         plan: Plan,
         roles: &[Role],
         clock: Clock,
+        background: Background,
     ) -> Result<Self, StartError> {
         let replies = if roles.contains(&Role::Courier) {
             plan::reply_rules(&settings.routes, &plan.routes)?
@@ -177,7 +184,8 @@ impl Pipeline {
         };
         let log = Log::open(settings.log_config(&clock)).await?;
         let store = if roles.iter().any(|role| *role != Role::Gateway) {
-            Some(Store::open(settings.store_config()).await?)
+            let open = Store::open(settings.store_config());
+            Some(background.run(open).await??)
         } else {
             None
         };
@@ -189,6 +197,7 @@ impl Pipeline {
             store,
             clock,
             health: Health::default(),
+            background,
         })
     }
 
@@ -207,14 +216,30 @@ impl Pipeline {
     pub async fn start(&self, roles: &[Role], tasks: &Tasks) -> Result<Addresses, StartError> {
         let mut addresses = Addresses::default();
         for role in roles {
-            match role {
-                Role::Gateway => addresses.gateway = Some(self.start_gateway(tasks).await?),
-                Role::Router => self.start_router(tasks),
-                Role::Courier => {
-                    [addresses.courier, addresses.pull] = self.start_courier(tasks).await?;
+            let start = self.clone().start_role(*role, tasks.clone(), addresses);
+            addresses = match role {
+                Role::Gateway => start.await?,
+                Role::Router | Role::Courier | Role::Tracker => {
+                    self.background.run(start).await??
                 }
-                Role::Tracker => addresses.tracker = self.start_tracker(tasks).await?,
+            };
+        }
+        Ok(addresses)
+    }
+
+    async fn start_role(
+        self,
+        role: Role,
+        tasks: Tasks,
+        mut addresses: Addresses,
+    ) -> Result<Addresses, StartError> {
+        match role {
+            Role::Gateway => addresses.gateway = Some(self.start_gateway(&tasks).await?),
+            Role::Router => self.start_router(&tasks),
+            Role::Courier => {
+                [addresses.courier, addresses.pull] = self.start_courier(&tasks).await?;
             }
+            Role::Tracker => addresses.tracker = self.start_tracker(&tasks).await?,
         }
         Ok(addresses)
     }
@@ -455,7 +480,7 @@ mod tests {
         plan.routes = Arc::new(destinations);
         let opened = |roles: &'static [Role]| {
             let (settings, plan) = (settings.clone(), plan.clone());
-            Pipeline::open_with(settings, plan, roles, Clock::system())
+            Pipeline::open_with(settings, plan, roles, Clock::system(), Background::here())
         };
         let Err(error) = opened(&Role::ALL).await else {
             panic!("`tax` is not there");

@@ -1,8 +1,10 @@
-//! What every role needs and no role owns: settings, the clock, supervised tasks, telemetry, health.
+//! What every role needs and no role owns: settings, the clock, supervised tasks, work that
+//! gives way, telemetry, health.
 //!
 //! Knows nothing of the domain.
 
 mod admin;
+mod background;
 mod clock;
 pub mod config;
 mod error;
@@ -11,6 +13,7 @@ mod tasks;
 mod telemetry;
 
 pub use admin::{Admin, AdminError};
+pub use background::{Background, BackgroundThreads};
 pub use clock::Clock;
 pub use error::ErrorChain;
 pub use health::{Health, Readiness};

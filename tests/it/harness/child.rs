@@ -14,7 +14,7 @@ use lienthong::{
     pipeline::{Pipeline, Role},
     settings::Settings,
 };
-use runtime::{ErrorChain, Tasks};
+use runtime::{Background, ErrorChain, Tasks};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
     process::{ChildStdin, ChildStdout, Command},
@@ -139,6 +139,20 @@ impl Child {
         kib.unwrap().parse::<u64>().unwrap() << 10
     }
 
+    /// The names of its threads, each with how much it gives way.
+    pub(crate) fn threads(&self) -> Vec<(String, i32)> {
+        let pid = self.process.id().expect("it still runs");
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let read = |thread: std::io::Result<std::fs::DirEntry>| {
+            // One that ended meanwhile is none.
+            let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).ok()?;
+            let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+            let nice = rest.split(' ').nth(16)?;
+            Some((name.to_owned(), nice.parse().unwrap()))
+        };
+        threads.filter_map(read).collect()
+    }
+
     /// Whether it ended on its own, with its code and what it said.
     pub(crate) async fn has_ended(&mut self) -> Option<(Option<i32>, String)> {
         self.process.try_wait().unwrap()?;
@@ -193,7 +207,8 @@ async fn run(launch: &str, config: PathBuf, began: Timestamp) -> i32 {
         .collect();
     let tasks = Tasks::default();
     let started = async {
-        let pipeline = Pipeline::open(settings, &roles, clock_since(began)).await?;
+        let pipeline =
+            Pipeline::open(settings, &roles, clock_since(began), Background::here()).await?;
         pipeline.start(&roles, &tasks).await?;
         // The site has one such address, and one process with a tracker.
         if roles.contains(&Role::Tracker) {

@@ -7,6 +7,7 @@ use proto::v1::{
     DeliveryState, Dossier, GetDeliveryRequest, GetDossierRequest, TimelineEntry,
     courier_client::CourierClient, get_dossier_request::Name, tracker_client::TrackerClient,
 };
+use runtime::Background;
 use simulator::{
     Answer, Fate, Invariant, Record, Script, TrackerQueries, TrackerView, Violation, check,
 };
@@ -67,9 +68,15 @@ impl House {
 
     pub(crate) async fn open(&self) -> Pipeline {
         let (settings, clock) = (self.site.settings(), self.site.clock.clone());
-        Pipeline::open_with(settings, self.site.plan(), &Role::ALL, clock)
-            .await
-            .unwrap()
+        Pipeline::open_with(
+            settings,
+            self.site.plan(),
+            &Role::ALL,
+            clock,
+            Background::here(),
+        )
+        .await
+        .unwrap()
     }
 
     /// The same over another log and a store that is open.
@@ -77,7 +84,14 @@ impl House {
         let mut settings = self.site.settings();
         settings.data.dir = self.site.path("spare");
         let clock = self.site.clock.clone();
-        let spare = Pipeline::open_with(settings, self.site.plan(), &Role::ALL, clock).await;
+        let spare = Pipeline::open_with(
+            settings,
+            self.site.plan(),
+            &Role::ALL,
+            clock,
+            Background::here(),
+        )
+        .await;
         spare.unwrap().over(log, store)
     }
 

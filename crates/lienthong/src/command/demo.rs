@@ -9,7 +9,7 @@ use anyhow::Context;
 use calendar::Calendars;
 use domain::{Outage, OutageTime};
 use router::Plan;
-use runtime::{Clock, Tasks};
+use runtime::{Background, Clock, Tasks};
 use simulator::{Demo, DemoPorts, DemoSettings, DemoTargets};
 use territory::Territory;
 
@@ -61,7 +61,7 @@ async fn play_day(
     .await
     .map_err(anyhow::Error::from)?;
     plan.routes = Arc::new(move_destinations(&demo, &plan)?);
-    let pipeline = Pipeline::open_with(settings, plan, &Role::ALL, clock)
+    let pipeline = Pipeline::open_with(settings, plan, &Role::ALL, clock, Background::here())
         .await
         .map_err(|error| Failure::Usage(error.into()))?;
     let addresses = pipeline

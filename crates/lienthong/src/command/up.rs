@@ -1,6 +1,6 @@
 //! `lienthong up` and each single-role command: run until stopped.
 
-use runtime::{Clock, ErrorChain, Metrics, Tasks};
+use runtime::{Background, BackgroundThreads, Clock, ErrorChain, Metrics, Tasks};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
@@ -20,8 +20,18 @@ pub async fn run(settings: Settings, roles: &[Role]) -> Result<(), Failure> {
     pipeline::describe_metrics();
     let grace = settings.grace();
     let tasks = Tasks::default();
+    // An event is taken at once, whatever the other roles have to do beside it.
+    let threads = if roles.len() > 1 {
+        Some(BackgroundThreads::start().map_err(anyhow::Error::from)?)
+    } else {
+        None
+    };
+    let background = match &threads {
+        Some(threads) => threads.background().clone(),
+        None => Background::here(),
+    };
     let started = async {
-        let pipeline = Pipeline::open(settings, roles, Clock::system()).await?;
+        let pipeline = Pipeline::open(settings, roles, Clock::system(), background).await?;
         let admin = pipeline.start_admin(Some(metrics), &tasks).await?;
         let addresses = pipeline.start(roles, &tasks).await?;
         Ok::<_, pipeline::StartError>(Addresses {

@@ -12,10 +12,11 @@ use crate::error::OpenError;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 256;
-/// 128 MiB of the write-ahead file are copied back at once: while that is synced, every other file on the disk
-/// waits for its own sync, the log's too. The rarer it happens, the fewer pages are copied more than once.
+/// Under full load, when the writer never rests, 128 MiB of the write-ahead file are copied back at once: the rarer
+/// it happens, the fewer pages are copied more than once.
 const PRAGMAS: &str = "pragma synchronous = full; pragma foreign_keys = on; \
-     pragma temp_store = memory; pragma cache_size = -16000; pragma wal_autocheckpoint = 32768; pragma journal_size_limit = 142606336;";
+     pragma temp_store = memory; pragma cache_size = -16000; pragma wal_autocheckpoint = 32768; \
+     pragma journal_size_limit = 142606336;";
 
 /// Takes the lock file beside the database, so that a second process cannot open it.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
