@@ -10,7 +10,13 @@ use tokio::{
 
 /// Where work runs that may wait a moment. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Background(Handle);
+pub struct Background(Place);
+
+#[derive(Clone, Debug)]
+enum Place {
+    WithTheCaller,
+    On(Handle),
+}
 
 /// Threads that get a processor after those of the rest: a tenth of its time where both want it. On
 /// Linux; elsewhere their system may lower the whole process. Dropped, they end without being waited for.
@@ -26,18 +32,18 @@ const NICER: i32 = 10;
 // === impl Background ===
 
 impl Background {
-    /// Where the caller runs: nothing gives way.
-    ///
-    /// # Panics
-    /// Outside of a runtime.
-    pub fn here() -> Self {
-        Self(Handle::current())
+    /// In the runtime of whoever calls [`run`](Self::run): nothing gives way.
+    pub fn with_the_caller() -> Self {
+        Self(Place::WithTheCaller)
     }
 
     /// Runs the work there, and with it all tasks and threads that it starts.
     ///
     /// # Errors
     /// The work panicked, or the threads have ended.
+    ///
+    /// # Panics
+    /// With the caller, outside of a runtime.
     pub async fn run<T>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -45,7 +51,11 @@ impl Background {
     where
         T: Send + 'static,
     {
-        self.0.spawn(work).await
+        let work = match &self.0 {
+            Place::WithTheCaller => Handle::current().spawn(work),
+            Place::On(threads) => threads.spawn(work),
+        };
+        work.await
     }
 }
 
@@ -64,7 +74,7 @@ impl BackgroundThreads {
             .enable_all()
             .build()?;
         Ok(Self {
-            background: Background(runtime.handle().clone()),
+            background: Background(Place::On(runtime.handle().clone())),
             runtime: Some(runtime),
         })
     }
@@ -102,7 +112,9 @@ mod tests {
     async fn work_in_the_background_gives_way_with_all_that_it_starts() {
         let (before, threads) = (niceness(), BackgroundThreads::start().unwrap());
         let everywhere = threads.background().run(async {
-            let task = Background::here().run(async { niceness() }).await;
+            let task = Background::with_the_caller()
+                .run(async { niceness() })
+                .await;
             let blocking = tokio::task::spawn_blocking(niceness);
             let thread = std::thread::spawn(niceness);
             let blocking = blocking.await.unwrap();
@@ -110,13 +122,35 @@ mod tests {
         });
         assert_eq!(everywhere.await.unwrap(), [(before + NICER).min(19); 4]);
         assert_eq!(niceness(), before, "the caller keeps its own");
-        let here = Background::here().run(async { niceness() }).await;
+        let here = Background::with_the_caller()
+            .run(async { niceness() })
+            .await;
         assert_eq!(here.unwrap(), before);
+    }
+
+    #[test]
+    fn work_with_the_caller_ends_with_its_runtime() {
+        let background = Background::with_the_caller();
+        let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+        let (held, ended) = tokio::sync::oneshot::channel::<()>();
+        let started = first.block_on(background.run(async {}));
+        started.unwrap();
+        let endless = second.block_on(background.run(async {
+            Handle::current().spawn(async move {
+                let _held = held;
+                std::future::pending::<()>().await;
+            });
+        }));
+        endless.unwrap();
+        second.shutdown_background();
+        assert!(first.block_on(ended).is_err());
     }
 
     #[tokio::test]
     async fn what_panics_in_the_background_is_an_error_here() {
-        let broken = Background::here().run(async { panic!("on purpose") }).await;
+        let broken = Background::with_the_caller()
+            .run(async { panic!("on purpose") })
+            .await;
         assert!(broken.is_err_and(|error: JoinError| error.is_panic()));
     }
 }

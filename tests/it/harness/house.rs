@@ -73,7 +73,7 @@ impl House {
             self.site.plan(),
             &Role::ALL,
             clock,
-            Background::here(),
+            Background::with_the_caller(),
         )
         .await
         .unwrap()
@@ -89,7 +89,7 @@ impl House {
             self.site.plan(),
             &Role::ALL,
             clock,
-            Background::here(),
+            Background::with_the_caller(),
         )
         .await;
         spare.unwrap().over(log, store)
