@@ -190,14 +190,8 @@ async fn log_and_store_that_are_away_at_start_are_named() {
         settings.store.postgres.url = postgres.to_owned();
         let clock = house.site.clock.clone();
         let plan = house.site.plan();
-        let error = Pipeline::open_with(
-            settings,
-            plan,
-            &Role::ALL,
-            clock,
-            Background::with_the_caller(),
-        )
-        .await;
+        let error =
+            Pipeline::open_with(settings, plan, &Role::ALL, clock, Background::none()).await;
         ErrorChain(&error.err().expect("it cannot be opened")).to_string()
     };
 

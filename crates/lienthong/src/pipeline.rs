@@ -480,13 +480,8 @@ mod tests {
         plan.routes = Arc::new(destinations);
         let opened = |roles: &'static [Role]| {
             let (settings, plan) = (settings.clone(), plan.clone());
-            Pipeline::open_with(
-                settings,
-                plan,
-                roles,
-                Clock::system(),
-                Background::with_the_caller(),
-            )
+            let here = Background::none();
+            Pipeline::open_with(settings, plan, roles, Clock::system(), here)
         };
         let Err(error) = opened(&Role::ALL).await else {
             panic!("`tax` is not there");

@@ -32,8 +32,8 @@ const NICER: i32 = 10;
 // === impl Background ===
 
 impl Background {
-    /// In the runtime of whoever calls [`run`](Self::run): nothing gives way.
-    pub fn with_the_caller() -> Self {
+    /// None: work runs in the runtime of whoever calls [`run`](Self::run), and gives way to nothing.
+    pub fn none() -> Self {
         Self(Place::WithTheCaller)
     }
 
@@ -43,7 +43,7 @@ impl Background {
     /// The work panicked, or the threads have ended.
     ///
     /// # Panics
-    /// With the caller, outside of a runtime.
+    /// With none, outside of a runtime.
     pub async fn run<T>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -112,9 +112,7 @@ mod tests {
     async fn work_in_the_background_gives_way_with_all_that_it_starts() {
         let (before, threads) = (niceness(), BackgroundThreads::start().unwrap());
         let everywhere = threads.background().run(async {
-            let task = Background::with_the_caller()
-                .run(async { niceness() })
-                .await;
+            let task = Background::none().run(async { niceness() }).await;
             let blocking = tokio::task::spawn_blocking(niceness);
             let thread = std::thread::spawn(niceness);
             let blocking = blocking.await.unwrap();
@@ -122,15 +120,13 @@ mod tests {
         });
         assert_eq!(everywhere.await.unwrap(), [(before + NICER).min(19); 4]);
         assert_eq!(niceness(), before, "the caller keeps its own");
-        let here = Background::with_the_caller()
-            .run(async { niceness() })
-            .await;
+        let here = Background::none().run(async { niceness() }).await;
         assert_eq!(here.unwrap(), before);
     }
 
     #[test]
-    fn work_with_the_caller_ends_with_its_runtime() {
-        let background = Background::with_the_caller();
+    fn without_a_background_work_ends_with_the_runtime_of_its_caller() {
+        let background = Background::none();
         let (first, second) = (Runtime::new().unwrap(), Runtime::new().unwrap());
         let (held, ended) = tokio::sync::oneshot::channel::<()>();
         let started = first.block_on(background.run(async {}));
@@ -148,9 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_panics_in_the_background_is_an_error_here() {
-        let broken = Background::with_the_caller()
-            .run(async { panic!("on purpose") })
-            .await;
+        let broken = Background::none().run(async { panic!("on purpose") }).await;
         assert!(broken.is_err_and(|error: JoinError| error.is_panic()));
     }
 }

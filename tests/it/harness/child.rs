@@ -207,13 +207,8 @@ async fn run(launch: &str, config: PathBuf, began: Timestamp) -> i32 {
         .collect();
     let tasks = Tasks::default();
     let started = async {
-        let pipeline = Pipeline::open(
-            settings,
-            &roles,
-            clock_since(began),
-            Background::with_the_caller(),
-        )
-        .await?;
+        let pipeline =
+            Pipeline::open(settings, &roles, clock_since(began), Background::none()).await?;
         pipeline.start(&roles, &tasks).await?;
         // The site has one such address, and one process with a tracker.
         if roles.contains(&Role::Tracker) {

@@ -73,7 +73,7 @@ impl House {
             self.site.plan(),
             &Role::ALL,
             clock,
-            Background::with_the_caller(),
+            Background::none(),
         )
         .await
         .unwrap()
@@ -89,7 +89,7 @@ impl House {
             self.site.plan(),
             &Role::ALL,
             clock,
-            Background::with_the_caller(),
+            Background::none(),
         )
         .await;
         spare.unwrap().over(log, store)

@@ -61,15 +61,9 @@ async fn play_day(
     .await
     .map_err(anyhow::Error::from)?;
     plan.routes = Arc::new(move_destinations(&demo, &plan)?);
-    let pipeline = Pipeline::open_with(
-        settings,
-        plan,
-        &Role::ALL,
-        clock,
-        Background::with_the_caller(),
-    )
-    .await
-    .map_err(|error| Failure::Usage(error.into()))?;
+    let pipeline = Pipeline::open_with(settings, plan, &Role::ALL, clock, Background::none())
+        .await
+        .map_err(|error| Failure::Usage(error.into()))?;
     let addresses = pipeline
         .start(&Role::ALL, &tasks)
         .await

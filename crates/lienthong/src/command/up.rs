@@ -28,7 +28,7 @@ pub async fn run(settings: Settings, roles: &[Role]) -> Result<(), Failure> {
     };
     let background = match &threads {
         Some(threads) => threads.background().clone(),
-        None => Background::with_the_caller(),
+        None => Background::none(),
     };
     let started = async {
         let pipeline = Pipeline::open(settings, roles, Clock::system(), background).await?;
