@@ -205,7 +205,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Waits until all verdicts are written: who has the lane next reads them.
+    /// Waits until all that was reported is written: whoever reads the store next finds it.
     async fn settle_reports(&mut self) {
         let (done, settled) = oneshot::channel();
         self.report(vec![Report::Settled { done }]).await;
@@ -397,7 +397,9 @@ impl Engine {
             .remove(&id)
             .expect("those in flight have their payload");
         if settled.ruling != Ruling::Delivered {
-            reports.extend(payload.store_at(settled.entry.place));
+            let stores = payload.store_at(settled.entry.place);
+            self.leaving.are_on_their_way |= stores.is_some();
+            reports.extend(stores);
         }
         let verdict = Verdict {
             about: self.about_one(settled.entry, &payload),

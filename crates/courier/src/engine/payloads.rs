@@ -2,7 +2,6 @@
 
 use domain::DeliveryId;
 use store::ReadError;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Engine, PAUSE, READ_AHEAD};
@@ -18,8 +17,8 @@ use crate::verdicts::Report;
 #[derive(Default)]
 pub(super) struct Leaving {
     reports: Vec<Report>,
-    /// Told when those that were reported last are durable; they are read back only then.
-    stored: Option<oneshot::Receiver<()>>,
+    /// Whether any may not be durable yet: they are read back only then.
+    pub(super) are_on_their_way: bool,
     /// Whether the lane rested when something came last.
     pub(super) rests: bool,
     /// When to look for payloads that wait too long in memory alone.
@@ -90,18 +89,16 @@ impl Engine {
         if self.leaving.reports.is_empty() {
             return;
         }
-        let mut reports = std::mem::take(&mut self.leaving.reports);
-        let (done, stored) = oneshot::channel();
-        reports.push(Report::Settled { done });
+        let reports = std::mem::take(&mut self.leaving.reports);
         self.report(reports).await;
-        self.leaving.stored = Some(stored);
+        self.leaving.are_on_their_way = true;
     }
 
     /// The rows of these places, with every payload that has left the memory.
     pub(super) async fn rows(&mut self, places: &[Place]) -> Result<Vec<Stored>, ReadError> {
         self.store_leaving().await;
-        if let Some(stored) = self.leaving.stored.take() {
-            let _ = stored.await;
+        if std::mem::take(&mut self.leaving.are_on_their_way) {
+            self.settle_reports().await;
         }
         Stored::at(&self.shared.store, places).await
     }

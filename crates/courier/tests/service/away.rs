@@ -1,10 +1,12 @@
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::OutcomeKind;
 use store::Kind;
 
 use crate::agency::{self, Reply};
+use crate::flaky::flaky;
 use crate::harness::*;
 
 /// A port on which nobody listens.
@@ -49,6 +51,29 @@ async fn a_destination_that_is_away_is_waited_for() {
     assert_eq!(courier.lane("police").await.resting, "");
     courier.stop().await;
     assert_eq!(seen.all().len(), 100);
+}
+
+/// D8: a lane that rests gives the memory of its payloads up. Where the store is slow just then, its probe
+/// waits until they are there.
+#[tokio::test]
+async fn d8_a_probe_waits_for_a_payload_that_is_on_its_way_to_the_store() {
+    let world = World::of_one_process().await;
+    let away = nobody().await;
+    let (store, faults) = flaky(&world);
+    faults.refuse.store(true, Ordering::SeqCst);
+    let courier = world.courier_on(store, vec![grpc("police", away)]).await;
+    world.append([delivery("d-1", "a", "police")]).await;
+    let rests = || async { (!courier.lane("police").await.resting.is_empty()).then_some(()) };
+    eventually(rests).await;
+    let refused = || faults.refused.load(Ordering::SeqCst);
+    let before = refused();
+    eventually(|| async { (refused() > before + 5).then_some(()) }).await;
+    faults.refuse.store(false, Ordering::SeqCst);
+
+    let (_, seen) = agency::start(Some(away), &world.tasks, |_, _| Reply::Taken).await;
+    seen.at_least(1).await;
+    world.outcomes_with(1, delivered).await;
+    courier.stop().await;
 }
 
 /// P6: a refused connection is charged to nobody, whatever the way.
